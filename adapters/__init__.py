@@ -1,0 +1,1 @@
+"""What OpenAI clients say, what Replicate understands, and every rule for going from one to the other."""

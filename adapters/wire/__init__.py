@@ -1,0 +1,1 @@
+"""Shapes on the wire, in the order of the public references."""

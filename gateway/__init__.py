@@ -1,0 +1,1 @@
+"""The server between OpenAI clients and Replicate: it listens, admits, calls, relays, stores and charges."""

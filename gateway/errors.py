@@ -1,0 +1,144 @@
+"""What admission and upstream can refuse, and the one renderer of every error.
+
+    ApiError (adapters.errors)
+    ├── MissingKey, InvalidKey      401  who are you
+    ├── Forbidden                   403  not with this key
+    ├── UnknownModel, UnknownRoute  404
+    ├── MethodNotAllowed            405
+    ├── BodyTooLarge                413
+    ├── RateLimited, BudgetSpent    429
+    ├── ClientLeft                  499  for the books only: nobody reads it
+    ├── InternalError               500  ours; the log has the reason
+    ├── UpstreamFailed              502  Replicate did not answer as agreed
+    │   └── MaybeCreated                 the create's answer was lost: it may be running
+    ├── UpstreamUnavailable         503  Replicate refuses us (token, credit) or is down
+    ├── Draining                    503  this gateway is shutting down
+    └── TimedOut                    504  not finished in the time it was given
+"""
+
+from adapters.errors import ApiError
+
+
+class MissingKey(ApiError):
+    """No virtual key came with the request."""
+
+    status, type = 401, "invalid_request_error"
+
+
+class InvalidKey(ApiError):
+    """The virtual key is unknown, revoked, blocked or expired."""
+
+    status, type, code = 401, "invalid_request_error", "invalid_api_key"
+
+
+class Forbidden(ApiError):
+    """The key is good, but not for this."""
+
+    status, type, code = 403, "invalid_request_error", "forbidden"
+
+
+class UnknownModel(ApiError):
+    """Neither a row, an alias nor a model of Replicate's."""
+
+    status, type, code = 404, "invalid_request_error", "model_not_found"
+
+
+class UnknownRoute(ApiError):
+    """No such path."""
+
+    status, type, code = 404, "invalid_request_error", "unknown_url"
+
+
+class NotFound(ApiError):
+    """The route is known, the thing is not, or no longer."""
+
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """The path is known, the method is not."""
+
+    status, type, code = 405, "invalid_request_error", "method_not_supported"
+
+
+class BodyTooLarge(ApiError):
+    """More bytes than `server.max_body_mb` allows."""
+
+    status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class RateLimited(ApiError):
+    """Too fast, for this key or for the token we all share."""
+
+    status, type, code = 429, "requests", "rate_limit_exceeded"
+
+
+class BudgetSpent(ApiError):
+    """The key has used up what it was given; trying again does not help."""
+
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+    should_retry = False
+
+
+class ClientLeft(ApiError):
+    """The client hung up. For the books: nobody reads it."""
+
+    status, code = 499, "client_left"
+
+
+class InternalError(ApiError):
+    """Ours. The log has the reason, the answer has the request id."""
+
+    code = "internal_error"
+
+
+class UpstreamFailed(ApiError):
+    """Replicate did not answer as agreed."""
+
+    status, code = 502, "upstream_error"
+
+
+class MaybeCreated(UpstreamFailed):
+    """The create left us and its answer was lost: the prediction may exist, so nobody may send it again."""
+
+    code = "upstream_lost"
+    should_retry = False
+
+
+class UpstreamUnavailable(ApiError):
+    """Replicate refuses us (token, credit) or is down; never the client's fault."""
+
+    status, code = 503, "upstream_unavailable"
+
+
+class Draining(ApiError):
+    """This gateway is shutting down."""
+
+    status, code = 503, "shutting_down"
+
+
+class TimedOut(ApiError):
+    """Not finished in the time it was given; it has been cancelled."""
+
+    status, code = 504, "timeout"
+    should_retry = False
+
+
+def body(error: ApiError) -> dict[str, dict[str, str | None]]:
+    """OpenAI's error object: four keys, always, and nothing beside them."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+
+def headers(error: ApiError) -> dict[str, str]:
+    """What official clients read before they decide to try again."""
+    told: dict[str, str] = {}
+    if error.retry_after is not None:
+        told["retry-after"] = str(max(1, round(error.retry_after + 0.499)))
+        told["retry-after-ms"] = str(max(1, round(error.retry_after * 1000)))
+    if error.should_retry is not None:
+        told["x-should-retry"] = "true" if error.should_retry else "false"
+    if isinstance(error, MissingKey):
+        told["www-authenticate"] = 'Bearer realm="Repligate"'
+    return told
+
+
