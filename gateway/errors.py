@@ -12,6 +12,7 @@
     ├── UpstreamFailed              502  Replicate did not answer as agreed
     │   └── MaybeCreated                 the create's answer was lost: it may be running
     ├── UpstreamUnavailable         503  Replicate refuses us (token, credit) or is down
+    ├── StoreError                  503  the books cannot be read or written now
     ├── Draining                    503  this gateway is shutting down
     └── TimedOut                    504  not finished in the time it was given
 """
@@ -109,6 +110,12 @@ class UpstreamUnavailable(ApiError):
     """Replicate refuses us (token, credit) or is down; never the client's fault."""
 
     status, code = 503, "upstream_unavailable"
+
+
+class StoreError(ApiError):
+    """The books cannot be read or written now; nothing is created that could not be booked."""
+
+    status, code = 503, "store_unavailable"
 
 
 class Draining(ApiError):

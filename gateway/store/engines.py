@@ -1,0 +1,109 @@
+"""Connections to the books: SQLite in the data folder, or PostgreSQL; one to write, some to read."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.config import Config, ConfigError
+from gateway.errors import StoreError
+
+FILE = "repligate.db"
+READERS = 4
+PATIENCE_SECONDS = 10.0
+"""How long a statement waits for another process that is writing."""
+
+_DIALECTS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+
+
+def located(config: Config) -> URL:
+    """Where the books are; makes the data folder. Raises ConfigError when it cannot be used."""
+    make_private(config.folder)
+    if not config.state.database:
+        return URL.create("sqlite", database=str(config.folder / FILE))
+    try:
+        url = make_url(config.state.database)
+        url = url.set(drivername=_DIALECTS[url.get_backend_name()])
+    except (ArgumentError, KeyError):
+        raise ConfigError("state.database: this is neither a postgresql:// nor a sqlite:// URL") from None
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ConfigError("state.database: a sqlite:// URL must name a file, sqlite:///books.db")
+    return url
+
+
+def make_private(folder: Path) -> None:
+    """The folder exists and only its owner may look into it, unless it was there before."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as wrong:
+        raise ConfigError(f"state.folder: cannot make {folder}: {wrong.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"state.folder: cannot write in {folder}: its owner or its mode forbids it")
+
+
+def writing(url: URL) -> Engine:
+    """An engine for the one writer. Its transactions take SQLite's write lock when they begin."""
+    if url.get_backend_name() == "sqlite":
+        _make_file(Path(url.database or ""))
+    return _engine(url, 1, "BEGIN IMMEDIATE", ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"))
+
+
+def reading(url: URL) -> Engine:
+    """An engine for readers, who see what was committed and cannot change it."""
+    return _engine(url, READERS, "BEGIN", ("PRAGMA query_only=ON",))
+
+
+def refusal(wrong: SQLAlchemyError) -> StoreError:
+    """What the database said, without the statement's values: they may be secret."""
+    said = str(wrong.orig if isinstance(wrong, DBAPIError) else wrong).strip().partition("\n")[0]
+    if "locked" in said:
+        said = "another process has kept the books locked for too long"
+    return StoreError(f"The books cannot be used now: {said}.", retry_after=1)
+
+
+def _make_file(path: Path) -> None:
+    # SQLite gives its -wal and -shm files the mode of the database itself.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as wrong:
+        raise ConfigError(f"state.folder: cannot write {path}: {wrong.strerror}") from None
+
+
+def _engine(url: URL, size: int, begin: str, pragmas: tuple[str, ...]) -> Engine:
+    common: dict[str, Any] = {"pool_size": size, "max_overflow": 0, "hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": PATIENCE_SECONDS, "check_same_thread": False}, **common)
+        event.listen(engine, "connect", _prepared(pragmas))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+    try:
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **common)
+    except ModuleNotFoundError:
+        raise ConfigError('state.database: PostgreSQL needs its driver: pip install "repligate[postgres]"') from None
+    event.listen(engine, "connect", _hardened)
+    return engine
+
+
+def _prepared(pragmas: tuple[str, ...]) -> Callable[[sqlite3.Connection, ConnectionPoolEntry], None]:
+    def prepare(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # transactions begin when SQLAlchemy says so, not when sqlite3 guesses
+        for pragma in ("PRAGMA journal_mode=WAL", *pragmas):
+            connection.execute(pragma).close()
+
+    return prepare
+
+
+def _hardened(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # A commit that returns must be on the disk, even where the server's default is quicker.
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        if cursor.fetchone()[0] == "off":
+            cursor.execute("SET synchronous_commit = on")
+        cursor.execute(f"SET lock_timeout = {int(PATIENCE_SECONDS * 1000)}")
+    connection.commit()

@@ -1,0 +1,1 @@
+"""The books' form, version by version; Alembic reads this folder."""

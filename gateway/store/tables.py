@@ -1,0 +1,178 @@
+"""The tables of the books; money is whole micro-dollars, instants are unix milliseconds, durations are seconds.
+
+`entries` and `settlements` are the ledger: rows are added and never changed (the database refuses it). `reservations` is
+the journal: an entry stands there from the moment it is opened until it is settled, with what is known of it so far.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+NEWEST = "0001"
+"""The migration these tables correspond to; a test holds it to the newest file in `migrations/versions`."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("limits", Text),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("prefix", String(16), nullable=False, index=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("team", String(40), index=True),
+    Column("tags", Text, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("endpoints", Text, nullable=False),
+    Column("leave", String(16), nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("limits", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("blocked_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("rotated_from", String(40)),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("call", String(64), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("key", String(40), nullable=False),
+    Column("team", String(40)),
+    Column("kind", String(32), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("version", Text),
+    Column("digest", String(64), nullable=False),
+    Column("request", Text),
+    Column("tags", Text, nullable=False),
+    Column("price", Text),
+    Column("reserved", BigInteger),
+    Column("deadline", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    Index(None, "call", "seq", unique=True),
+    sqlite_with_rowid=False,
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("entry", String(40), ForeignKey("entries.id"), primary_key=True),
+    Column("key", String(40), nullable=False),
+    Column("team", String(40)),
+    Column("amount", BigInteger),
+    Column("owner", String(40), nullable=False),
+    Column("lease_until", BigInteger),
+    Column("prediction", String(64), unique=True),
+    Column("prediction_at", BigInteger),
+    CheckConstraint("amount >= 0", name="amount"),
+    sqlite_with_rowid=False,
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("entry", String(40), ForeignKey("entries.id"), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("key", String(40), nullable=False),
+    Column("team", String(40)),
+    Column("model", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("prediction", String(64), unique=True),
+    Column("status", String(24), nullable=False),
+    Column("error", String(64)),
+    Column("prediction_at", BigInteger),
+    Column("settled_at", BigInteger, nullable=False),
+    Column("queue_seconds", Double),
+    Column("boot_seconds", Double),
+    Column("run_seconds", Double),
+    Column("first_token_seconds", Double),
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
+    Column("estimated", Boolean, nullable=False),
+    Column("images", Integer),
+    Column("cost", BigInteger),
+    Column("basis", Text, nullable=False),
+    Column("owner", String(40), nullable=False),
+    CheckConstraint("cost >= 0", name="cost"),
+    CheckConstraint("tokens_in >= 0 AND tokens_out >= 0 AND images >= 0", name="counts"),
+    Index(None, "day", "key", "model"),
+    sqlite_with_rowid=False,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("period", String(16), nullable=False),
+    Column("soft", BigInteger),
+    Column("hard", BigInteger),
+    Column("unpriced", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("reserved >= 0 AND spent >= 0", name="amounts"),
+    Index(None, "scope", "subject", "period", unique=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("act", String(40), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+schemas = Table(
+    "schemas",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("saved_at", BigInteger, nullable=False),
+)
+
+APPEND_ONLY = (entries, settlements, audit)
+"""Whose rows nobody changes; removing old ones is another matter."""
