@@ -1,0 +1,1 @@
+"""Replicate: nothing else in the gateway talks to it."""
