@@ -1,0 +1,194 @@
+"""Pictures: real files of the size and format asked for, that show the prompt, the seed and the model."""
+
+import base64
+import binascii
+import io
+import math
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from PIL import Image, ImageDraw, ImageFont
+
+from gateway.simulator.writer import seeded
+
+_PIXELS = re.compile(r"\s*(\d{2,5})\s*[x×]\s*(\d{2,5})")
+_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
+_MEGAPIXELS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:MP)?\s*\Z")
+_SIDES = {"1K": 1024, "2K": 2048, "4K": 4096, "512": 512}
+_COUNTS = ("num_outputs", "num_images", "number_of_images", "max_images", "batch_size", "n")
+_GIVEN = ("image", "input_image", "img", "image_path", "image_prompt", "main_face_image")
+_SCALES = ("scale", "upscale", "scale_factor", "upscale_factor")
+_LARGEST = 4096
+
+MEDIA_TYPES = {"webp": "image/webp", "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif"}
+
+
+class Drawing(Struct, frozen=True, kw_only=True):
+    """A picture to be, cheap to keep until somebody fetches it."""
+
+    width: int
+    height: int
+    format: str
+    quality: int
+    prompt: str
+    model: str
+    seed: int
+    number: int = 0
+
+    @property
+    def media_type(self) -> str:
+        return MEDIA_TYPES[self.format]
+
+    def paint(self) -> bytes:
+        """Draw the picture and return the file."""
+        picture = _background(self)
+        _write(picture, self)
+        return _saved(picture, self)
+
+
+def drawings(inputs: Mapping[str, Any], model: str, fallback: str) -> list[Drawing]:
+    """Return what an input asks for: as many pictures as it says, of its size and format (else the fallback's)."""
+    width, height = size(inputs)
+    seed = inputs.get("seed")
+    first = seed if isinstance(seed, int) else seeded(inputs, model).randrange(2**31)
+    return [
+        Drawing(
+            width=width,
+            height=height,
+            format=_format(inputs, fallback),
+            quality=_quality(inputs),
+            prompt=str(inputs.get("prompt") or inputs.get("text") or ""),
+            model=model,
+            seed=first,
+            number=number,
+        )
+        for number in range(_count(inputs))
+    ]
+
+
+def size(inputs: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the width and height an input asks for, in pixels."""
+    width, height = _whole(inputs.get("width")), _whole(inputs.get("height"))
+    ratio = inputs.get("aspect_ratio")
+    custom = ratio in (None, "custom", "match_input_image") and inputs.get("size") in (None, "custom")
+    if width and height and custom:
+        return _bounded(width, height)
+    for name in ("resolution", "size"):
+        if pixels := _PIXELS.match(str(inputs.get(name) or "")):
+            return _bounded(int(pixels[1]), int(pixels[2]))
+    if pixels := _PIXELS.match(str(ratio or "")):
+        return _bounded(int(pixels[1]), int(pixels[2]))
+    if shape := _RATIO.match(str(ratio or "")):
+        return _of_ratio(float(shape[1]) / float(shape[2]), _area(inputs))
+    given = _given_size(inputs)
+    if given:
+        return given
+    if width and height:
+        return _bounded(width, height)
+    side = round(math.sqrt(_area(inputs)))
+    return side, side
+
+
+def _area(inputs: Mapping[str, Any]) -> float:
+    for name in ("size", "resolution", "image_size"):
+        if side := _SIDES.get(str(inputs.get(name) or "")):
+            return side * side
+    for name in ("megapixels", "resolution"):
+        if amount := _MEGAPIXELS.match(str(inputs.get(name) or "")):
+            return float(amount[1]) * 1024 * 1024
+    return 1024 * 1024
+
+
+def _of_ratio(ratio: float, area: float) -> tuple[int, int]:
+    height = math.sqrt(area / ratio)
+    return _bounded(_sixteenth(height * ratio), _sixteenth(height))
+
+
+def _sixteenth(length: float) -> int:
+    return max(16, round(length / 16) * 16)
+
+
+def _bounded(width: int, height: int) -> tuple[int, int]:
+    return max(1, min(width, _LARGEST)), max(1, min(height, _LARGEST))
+
+
+def _given_size(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the size of the picture that was sent along in a data URL, scaled if the input says so."""
+    content = next((found for name in _GIVEN if (found := data_url(inputs.get(name)))), None)
+    if content is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            width, height = picture.size
+    except OSError:
+        return None
+    scale = next((float(inputs[name]) for name in _SCALES if isinstance(inputs.get(name), int | float)), 1.0)
+    return _bounded(round(width * scale), round(height * scale))
+
+
+def data_url(value: Any) -> bytes | None:
+    """Return the content of a base64 data URL; None for anything else."""
+    if not isinstance(value, str) or not value.startswith("data:"):
+        return None
+    head, _, body = value.partition(",")
+    if not head.endswith(";base64"):
+        return None
+    try:
+        return base64.b64decode(body)
+    except binascii.Error:
+        return None
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _count(inputs: Mapping[str, Any]) -> int:
+    if inputs.get("sequential_image_generation") == "disabled":
+        return 1
+    found = (int(inputs[name]) for name in _COUNTS if str(inputs.get(name) or "").isdigit())
+    return max(1, next(found, 1))
+
+
+def _format(inputs: Mapping[str, Any], fallback: str) -> str:
+    asked = str(inputs.get("output_format") or inputs.get("format") or "").lower()
+    return asked if asked in MEDIA_TYPES else fallback if fallback in MEDIA_TYPES else "png"
+
+
+def _quality(inputs: Mapping[str, Any]) -> int:
+    found = inputs.get("output_quality", inputs.get("output_compression"))
+    return max(1, min(found, 100)) if isinstance(found, int) else 80
+
+
+def _background(drawing: Drawing) -> Image.Image:
+    chance = seeded({"seed": drawing.seed, "number": drawing.number}, drawing.prompt)
+    corners = bytes(channel for _ in range(4) for channel in (chance.randrange(40, 216) for _ in range(3)))
+    small = Image.frombytes("RGB", (2, 2), corners)
+    return small.resize((drawing.width, drawing.height), Image.Resampling.BILINEAR)
+
+
+def _write(picture: Image.Image, drawing: Drawing) -> None:
+    side = min(drawing.width, drawing.height)
+    size_ = max(8, side // 18)
+    font = ImageFont.load_default(size_)
+    columns = max(4, int(drawing.width / (size_ * 0.62)))
+    lines = textwrap.wrap(drawing.prompt, columns)[:8]
+    lines += ["", drawing.model, f"seed {drawing.seed}, number {drawing.number + 1}"]
+    lines.append(f"{drawing.width} × {drawing.height} {drawing.format}")
+    pen = ImageDraw.Draw(picture)
+    text = "\n".join(lines)
+    pen.multiline_text((size_ + 1, size_ + 1), text, fill=(0, 0, 0), font=font)
+    pen.multiline_text((size_, size_), text, fill=(255, 255, 255), font=font)
+
+
+def _saved(picture: Image.Image, drawing: Drawing) -> bytes:
+    file = io.BytesIO()
+    format_ = {"jpg": "JPEG", "jpeg": "JPEG"}.get(drawing.format, drawing.format.upper())
+    options: dict[str, Any] = {"quality": drawing.quality} if format_ in ("JPEG", "WEBP") else {}
+    if format_ == "WEBP":
+        options["method"] = 0
+    picture.save(file, format_, **options)
+    return file.getvalue()

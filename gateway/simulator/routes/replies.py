@@ -1,0 +1,54 @@
+"""Answers as bytes, and pages of them."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Response
+
+from gateway.simulator.problems import bad_request
+
+Item = TypeVar("Item")
+
+_encoder = msgspec.json.Encoder()
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """Answer with JSON."""
+    return Response(_encoder.encode(value), status_code=status, media_type="application/json", headers=headers)
+
+
+def empty(status: int = 204) -> Response[None]:
+    """Answer with nothing."""
+    return Response(None, status_code=status, media_type="text/plain")
+
+
+def page(
+    items: Sequence[Item], shown: Callable[[Item], Any], size: int, cursor: str | None, url: str
+) -> Response[bytes]:
+    """Answer with one page; `url` is where the list is found, with its filters but without a cursor."""
+    start = _place(cursor)
+    before, after = max(0, start - size), start + size
+    return reply(
+        {
+            "next": _link(url, after) if after < len(items) else None,
+            "previous": _link(url, before) if start > 0 else None,
+            "results": [shown(item) for item in items[start:after]],
+        }
+    )
+
+
+def _link(url: str, place: int) -> str:
+    cursor = base64.urlsafe_b64encode(f"p={place}".encode()).decode()
+    return f"{url}{'&' if '?' in url else '?'}cursor={cursor}"
+
+
+def _place(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(cursor).decode().removeprefix("p="))
+    except (ValueError, binascii.Error) as error:
+        raise bad_request("Invalid cursor") from error

@@ -1,0 +1,339 @@
+"""Running a simulator: in a thread of its own for tests, or in the foreground for people."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import uvicorn
+from msgspec import Struct
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.simulator.app import create_api
+from gateway.simulator.asgi import TRANSPORT, App, Receive, Scope, Send
+from gateway.simulator.delivery import delivery
+from gateway.simulator.diary import Delivery, Leak, Request
+from gateway.simulator.front import front
+from gateway.simulator.hosts import tokenless
+from gateway.simulator.seen import Seen, seen
+from gateway.simulator.settings import Limits, Settings, Switches
+from gateway.simulator.streams import streams
+from gateway.simulator.world import Addresses, World
+
+TOKEN = "r8_simulatedsimulatedsimulatedsimulated0"
+
+Told = TypeVar("Told")
+
+
+class Sockets(Struct, frozen=True):
+    """The listening sockets of the three hosts."""
+
+    api: socket.socket
+    delivery: socket.socket
+    stream: socket.socket
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Sockets":
+        """Listen on the ports of the settings."""
+        ports = (settings.port, settings.delivery_port, settings.stream_port)
+        return cls(*(_listen(settings.host, port) for port in ports))
+
+    def all(self) -> list[socket.socket]:
+        return [self.api, self.delivery, self.stream]
+
+    def addresses(self, settings: Settings) -> Addresses:
+        """Return the addresses of the three, as they are written into URLs."""
+        host = settings.public_host or ("127.0.0.1" if settings.host == "0.0.0.0" else settings.host)
+        return Addresses(*(f"http://{host}:{_port(listening)}" for listening in self.all()))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # A socket made with the protocol named gets Nagle's algorithm turned off for its connections.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError:
+        listening.close()
+        raise
+    listening.settimeout(0)
+    return listening
+
+
+def _port(listening: socket.socket) -> int:
+    return int(listening.getsockname()[1])
+
+
+class _Protocol(HttpToolsProtocol):
+    """Lets the application tear its connection down, which ASGI has no word for."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope = cast(dict[str, Any], self.scope)
+        scope["extensions"] = {TRANSPORT: self.transport}
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    listening: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.listening is not None:
+            self.listening()
+
+
+class _Running(Struct):
+    """A world, the server that shows it, and the loop it lives on."""
+
+    world: World
+    server: _Server
+    loop: asyncio.AbstractEventLoop
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings, sockets: Sockets) -> AsyncIterator[_Running]:
+    world = World(settings, sockets.addresses(settings))
+    config = uvicorn.Config(
+        cast(Any, _dispatch(world, sockets)),
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+    try:
+        yield _Running(world, _Server(config), asyncio.get_running_loop())
+    finally:
+        await world.close()
+
+
+def _dispatch(world: World, sockets: Sockets) -> App:
+    api = front(world, cast(App, create_api(world)))
+    apps = {
+        _port(sockets.api): api,
+        _port(sockets.delivery): tokenless(world, "delivery", delivery(world)),
+        _port(sockets.stream): tokenless(world, "stream", streams(world)),
+    }
+
+    async def dispatched(scope: Scope, receive: Receive, send: Send) -> None:
+        await apps[scope["server"][1]](scope, receive, send)
+
+    return dispatched
+
+
+class Simulator:
+    """A small Replicate in a thread of its own.
+
+    Start it with `with Simulator() as simulator:` or `start()` and `stop()`. Its methods may be called from any
+    thread; what they return are snapshots.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.token = self.settings.tokens[0] if self.settings.tokens else TOKEN
+        self._thread: threading.Thread | None = None
+        self._now: _Running | None = None
+
+    def start(self) -> Self:
+        """Return once it listens."""
+        sockets = Sockets.open(self.settings)
+        listening, failed = threading.Event(), list[BaseException]()
+        self._thread = threading.Thread(
+            target=self._run, args=(sockets, listening, failed), name="simulator", daemon=True
+        )
+        self._thread.start()
+        listening.wait()
+        if failed:
+            raise failed[0]
+        return self
+
+    def _run(self, sockets: Sockets, listening: threading.Event, failed: list[BaseException]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve(sockets, listening))
+        except BaseException as error:
+            if listening.is_set():
+                raise
+            failed.append(error)
+        finally:
+            for opened in sockets.all():
+                opened.close()
+            listening.set()
+
+    async def _serve(self, sockets: Sockets, listening: threading.Event) -> None:
+        async with _running(self.settings, sockets) as running:
+            self._now = running
+            running.server.listening = listening.set
+            await running.server.serve(sockets=sockets.all())
+
+    def stop(self) -> None:
+        """End it, cutting what still runs, and return when its thread is gone. Stopping twice does no harm."""
+        thread, running = self._thread, self._now
+        if thread is None:
+            return
+        if running is not None and thread.is_alive():
+            with contextlib.suppress(RuntimeError):
+                running.loop.call_soon_threadsafe(_end, running)
+        thread.join()
+        self._thread = self._now = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is: `http://127.0.0.1:PORT/v1`."""
+        return f"{self._world.addresses.api}/v1"
+
+    @property
+    def control_url(self) -> str:
+        """Where the control endpoint is."""
+        return f"{self._world.addresses.api}/control"
+
+    @property
+    def delivery_url(self) -> str:
+        """Where outputs are fetched from."""
+        return self._world.addresses.delivery
+
+    @property
+    def stream_url(self) -> str:
+        """Where streams are found."""
+        return self._world.addresses.stream
+
+    @property
+    def webhook_secret(self) -> str:
+        """What webhooks are signed with."""
+        return self.settings.webhook_secret
+
+    @property
+    def _world(self) -> World:
+        if self._now is None:
+            raise RuntimeError("the simulator is not running: start() it first")
+        return self._now.world
+
+    def _ask(self, question: Callable[[World], Told]) -> Told:
+        if self._now is None:
+            raise RuntimeError("the simulator is not running: start() it first")
+
+        async def answer() -> Told:
+            return question(self._world)
+
+        return asyncio.run_coroutine_threadsafe(answer(), self._now.loop).result()
+
+    def predictions(self, model: str | None = None) -> list[Seen]:
+        """Return what was created, oldest first; of one model if named."""
+        return self._ask(
+            lambda world: [
+                seen(prediction)
+                for prediction in reversed(world.predictions.newest_first())
+                if model in (None, prediction.model)
+            ]
+        )
+
+    def prediction(self, id: str) -> Seen:
+        """Return one prediction."""
+        return next(prediction for prediction in self.predictions() if prediction.id == id)
+
+    def last(self) -> Seen:
+        """Return the prediction created last; raise LookupError when there is none."""
+        found = self.predictions()
+        if not found:
+            raise LookupError("no prediction was created")
+        return found[-1]
+
+    def status_of_last(self) -> str:
+        """Return the status of the prediction created last."""
+        return self.last().status
+
+    async def reached(self, status: str, id: str | None = None, within: float = 5.0) -> Seen:
+        """Wait until a prediction, by default the last, has a status; raise TimeoutError after so many real seconds."""
+        async with asyncio.timeout(within):
+            while True:
+                found = [one for one in self.predictions() if id in (None, one.id)]
+                if found and found[-1].status == status:
+                    return found[-1]
+                await asyncio.sleep(0.005)
+
+    def requests(self) -> list[Request]:
+        """Return the requests that were answered by any of the three hosts, oldest first."""
+        return self._ask(lambda world: list(world.diary.requests))
+
+    def leaks(self) -> list[Leak]:
+        """Return the tokens that were sent to the delivery or stream host."""
+        return self._ask(lambda world: list(world.diary.leaks))
+
+    def deliveries(self) -> list[Delivery]:
+        """Return the webhooks that were tried."""
+        return self._ask(lambda world: list(world.diary.deliveries))
+
+    def scene(self, model: str, scene: str, times: int | None = None, **changes: Any) -> None:
+        """Let a model's next `times` predictions (all, when None) show a scene; `changes` replace its properties."""
+        self._ask(lambda world: world.stage.cue(model, scene, times, changes))
+
+    def clear_scenes(self, model: str | None = None) -> None:
+        """Take back what `scene` set, for one model or for all."""
+        self._ask(lambda world: world.stage.clear(model))
+
+    def switch(self, **changes: Any) -> Switches:
+        """Turn some switches; see `Switches`."""
+        return self._ask(lambda world: world.turn(changes))
+
+    def limit(self, limits: Limits) -> None:
+        """Enforce other rate limits, with full buckets."""
+
+        def change(world: World) -> None:
+            world.limits = limits
+            world.buckets.clear()
+
+        self._ask(change)
+
+    def advance(self, seconds: float) -> None:
+        """Turn the clock forward; deadlines and retention that come due happen before this returns."""
+        self._ask(lambda world: world.clock.turn(seconds))
+
+    def reset(self) -> None:
+        """Forget everything that was created, set and noted."""
+        self._ask(lambda world: world.reset())
+
+
+def _end(running: _Running) -> None:
+    running.server.should_exit = True
+    running.world.wake()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    return uvicorn.Config(cast(Any, None), loop="auto", log_config=None).get_loop_factory()
+
+
+def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Run in the foreground until interrupted, having said where it listens."""
+    sockets = Sockets.open(settings)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, sockets, say))
+    finally:
+        for opened in sockets.all():
+            opened.close()
+
+
+async def _serve(settings: Settings, sockets: Sockets, say: Callable[[str], None]) -> None:
+    async with _running(settings, sockets) as running:
+        addresses = running.world.addresses
+        say(f"Simulated Replicate with {len(running.world.records)} models: REPLICATE_API_BASE_URL={addresses.api}/v1")
+        say(f"Any token will do, for example REPLICATE_API_TOKEN={TOKEN}")
+        say(f"Outputs at {addresses.delivery}, streams at {addresses.stream}, control at {addresses.api}/control/")
+        await running.server.serve(sockets=sockets.all())
