@@ -16,12 +16,33 @@ Table = Mapping[str, Rule]
 """Client parameter → rule."""
 
 
+class Adjusted(dict[str, Any]):
+    """Inputs that a rule returns when they come close to what was asked, and no closer."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What preparing knows and reading the answers needs.
+
+    `stops` end a text and are not part of it. `limit` is in completion tokens; `cut` says that the model was not
+    told of it, so the text is cut here. `counts` are the images wanted of each prediction; `last` takes them from
+    the end of what came. `thinking` says that the text begins inside the model's thoughts.
+    """
+
+    stops: tuple[str, ...] = ()
+    limit: int | None = None
+    cut: bool = False
+    counts: tuple[int, ...] = ()
+    last: bool = False
+    thinking: bool = False
+
+
 class Prepared(Struct, frozen=True):
     """One input per prediction to run, and what the client should know of the way there."""
 
     inputs: tuple[Inputs, ...]
     ignored: tuple[str, ...] = ()
     adjusted: tuple[str, ...] = ()
+    reading: Reading = Reading()
 
 
 class Stamp(Struct, frozen=True):
@@ -33,7 +54,12 @@ class Stamp(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an operator may say of one model, without code."""
+    """What an operator may say of one model, without code.
+
+    `rename` gives a client parameter (or `prompt`, `system`, `image`) the input it goes to; `defaults` are sent
+    unless the client says otherwise, `fixed` whatever it says; `drop` names parameters and inputs that are never
+    sent; `template` is the name of a chat template, or one.
+    """
 
     model: str
     aliases: tuple[str, ...] = ()
@@ -48,13 +74,19 @@ class Adapter(Struct, frozen=True, kw_only=True):
     """Which models (globs over owner/name), and what differs from the kind's standard table.
 
     Precedence of inputs, lowest first: `defaults`, the row's defaults, the client, the row's fixed inputs.
+    `instead` is for models whose published schema is a stub: the inputs they really have.
     """
 
     models: tuple[str, ...] = ("*",)
     table: Table = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    instead: Schema | None = None
     row: Row | None = None
 
     def amended(self, row: Row | None) -> Self:
         """This adapter, with what the operator's row says on top."""
         return replace(self, row=row) if row else self
+
+    def renamed(self, name: str) -> tuple[str, ...]:
+        """The input the operator's row gives a parameter, if it does."""
+        return (self.row.rename[name],) if self.row and name in self.row.rename else ()

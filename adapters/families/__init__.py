@@ -1,0 +1,1 @@
+"""Families whose ways their schemas do not tell, a few declared lines each."""

@@ -1,0 +1,104 @@
+"""References and unions in a Replicate OpenAPI document, and the same document as plain JSON Schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Node = dict[str, Any]
+
+_DEPTH = 12
+_MARKS = ("default", "description", "title", "x-order", "nullable")
+
+
+class Resolver:
+    """Follows `$ref`, `allOf`, `anyOf` and `oneOf` to one flat node. A reference to nowhere is an empty node."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+
+    def component(self, name: str) -> Node:
+        """`components.schemas.<name>`, or {}."""
+        return self._followed(f"#/components/schemas/{name}")
+
+    def resolved(self, node: Node, depth: int = 0) -> Node:
+        """`node` with what it refers to merged in; what stands beside a reference wins over what it refers to."""
+        if depth > _DEPTH:
+            return {}
+        flat: Node = {}
+        if isinstance(node.get("$ref"), str):
+            flat |= self.resolved(self._followed(node["$ref"]), depth + 1)
+        for part in _nodes(node.get("allOf")):
+            flat |= self.resolved(part, depth + 1)
+        for union in ("anyOf", "oneOf"):
+            if options := _nodes(node.get(union)):
+                flat |= self._united([self.resolved(option, depth + 1) for option in options])
+        flat |= {key: value for key, value in node.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
+        return _one_type(flat)
+
+    def _united(self, options: list[Node]) -> Node:
+        given = [option for option in options if option.get("type") != "null"]
+        flat: Node = {"nullable": True} if len(given) < len(options) else {}
+        if not given:
+            return flat
+        if all("enum" in option for option in given):
+            return flat | given[0] | {"enum": [value for option in given for value in option["enum"]]}
+        kinds = {option.get("type") for option in given}
+        # Several kinds may do: a list says most about how to fill it, an unlike pair says nothing.
+        lists = [option for option in given if option.get("type") == "array"]
+        if len(kinds) > 1 and not lists:
+            return flat
+        return (lists or given)[0] | flat
+
+    def _followed(self, reference: str) -> Node:
+        node: Any = self._document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
+        return dict(node) if isinstance(node, Mapping) else {}
+
+
+def validatable(declared: Node, document: Mapping[str, Any]) -> Node:
+    """The inputs' schema as JSON Schema 2020-12: OpenAPI 3.0's `nullable` and boolean bounds are rewritten, and the
+    components stand beside it so that references still lead somewhere."""
+    components = document.get("components")
+    return {
+        "type": "object",
+        "properties": _rewritten(declared.get("properties") or {}, named=True),
+        "required": [name for name in declared.get("required") or () if isinstance(name, str)],
+        "components": _rewritten(components if isinstance(components, Mapping) else {}, named=True),
+    }
+
+
+def _rewritten(node: Any, named: bool = False) -> Any:
+    if isinstance(node, list):
+        return [_rewritten(each) for each in node]
+    if not isinstance(node, Mapping):
+        return node
+    if named:
+        return {name: _rewritten(each, named=name == "schemas") for name, each in node.items()}
+    plain = {key: _rewritten(value, named=key == "properties") for key, value in node.items() if key not in _MARKS}
+    _rebound(plain, "minimum", "exclusiveMinimum")
+    _rebound(plain, "maximum", "exclusiveMaximum")
+    return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
+
+
+def _rebound(node: Node, bound: str, exclusive: str) -> None:
+    # OpenAPI 3.0 writes `exclusiveMinimum: true` beside the number, JSON Schema the number itself.
+    if isinstance(node.get(exclusive), bool):
+        if node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+
+
+def _nodes(value: Any) -> list[Node]:
+    return [dict(each) for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _one_type(node: Node) -> Node:
+    kinds = node.get("type")
+    if isinstance(kinds, list):
+        some = [kind for kind in kinds if kind != "null"]
+        node["nullable"] = len(some) < len(kinds) or bool(node.get("nullable"))
+        node["type"] = some[0] if len(some) == 1 else None
+    if "const" in node and "enum" not in node:
+        node["enum"] = [node["const"]]
+    if None in (node.get("enum") or ()):
+        node["nullable"] = True
+    return node

@@ -1,0 +1,150 @@
+"""Where client parameters go: the commonest rule, and the draft of a model's input that rules fill."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from adapters.base import Adapter, Adjusted, Prepared, Reading, Rule, Table
+from adapters.errors import InvalidRequest, MissingParameter
+from adapters.fitting import Fitted, fitted
+from adapters.schema import Input, Schema
+from adapters.wire.base import invalid_value
+from adapters.wire.replicate import Inputs
+
+_PASSTHROUGH = "replicate"
+_FREE = ("string", "array", "object", "any")
+
+
+def into(*names: str, convert: Callable[[Any], Any] | None = None) -> Rule:
+    """The value, converted, to the first of these inputs that the model has."""
+
+    def rule(value: Any, schema: Schema) -> Inputs:
+        found = schema.get(*names)
+        return {found.name: convert(value) if convert else value} if found else {}
+
+    return rule
+
+
+def nowhere(value: Any, schema: Schema) -> Inputs:
+    """For parameters that no model has a place for."""
+    return {}
+
+
+class Draft:
+    """One model's input while it is being written; knows which parameter each input came from."""
+
+    def __init__(self, adapter: Adapter, schema: Schema) -> None:
+        self._row = adapter.row
+        self._schema = schema
+        self._origins: dict[str, str] = {}
+        self.inputs: Inputs = {}
+        self.ignored: list[str] = []
+        self.adjusted: list[str] = []
+        for defaults in (adapter.defaults, self._row.defaults if self._row else {}):
+            self.inputs |= {name: value for name, value in defaults.items() if name in schema}
+
+    def put(self, parameter: str, inputs: Mapping[str, Any]) -> None:
+        """Inputs as they are."""
+        for name, value in inputs.items():
+            if not self._dropped(name):
+                self.inputs[name] = value
+                self._origins[name] = parameter
+
+    def translate(self, parameters: Mapping[str, Any], table: Table) -> None:
+        """Each parameter by its row of the table (the operator's first, then the adapter's); None is absence."""
+        for parameter, value in parameters.items():
+            if value is None:
+                continue
+            if self._dropped(parameter):
+                self.ignored.append(parameter)
+            else:
+                self._place(parameter, self._rule(parameter, table)(value, self._schema))
+
+    def pass_on(self, extra: Mapping[str, Any]) -> None:
+        """Fields unknown to OpenAI, to the inputs of their own names; `replicate` is merged as it is.
+
+        Raises InvalidRequest for a value that its input cannot take at all.
+        """
+        for name, value in extra.items():
+            if name != _PASSTHROUGH:
+                self._pass(name, value)
+        raw = extra.get(_PASSTHROUGH)
+        if raw is not None and not isinstance(raw, dict):
+            raise InvalidRequest(
+                f"Invalid type for '{_PASSTHROUGH}': expected an object.", param=_PASSTHROUGH, code="invalid_type"
+            )
+        self.put(_PASSTHROUGH, raw or {})
+
+    def finish(self) -> Inputs:
+        """The input, whole: the operator's fixed ones on top, required ones filled where the model itself shows what
+        they are. Raises MissingParameter or InvalidRequest where the model would refuse it."""
+        for name, value in (self._row.fixed if self._row else {}).items():
+            if self._origins.get(name) not in (None, "messages", "prompt"):
+                self.ignored.append(self._origins[name])
+            self.inputs[name] = value
+        for missing in self._schema:
+            if missing.required and missing.name not in self.inputs:
+                self.inputs[missing.name] = self._known(missing)
+        for problem in self._schema.problems(self.inputs):
+            origin = self._origins.get(problem.field, problem.field)
+            raise InvalidRequest(
+                f"Invalid '{origin}': the model's input {problem.field!r} refuses it: {problem.message}.",
+                param=origin,
+                code="invalid_value",
+            )
+        return self.inputs
+
+    def prepared(self, inputs: Iterable[Inputs], reading: Reading) -> Prepared:
+        return Prepared(tuple(inputs), tuple(dict.fromkeys(self.ignored)), tuple(dict.fromkeys(self.adjusted)), reading)
+
+    def _rule(self, parameter: str, table: Table) -> Rule:
+        if self._row and parameter in self._row.rename:
+            return into(self._row.rename[parameter])
+        return table.get(parameter) or into(parameter)
+
+    def _dropped(self, name: str) -> bool:
+        return bool(self._row and name in self._row.drop)
+
+    def _place(self, parameter: str, placed: Inputs) -> None:
+        fits: dict[str, Fitted] = {}
+        for name, value in placed.items():
+            given = self._schema.get(name)
+            if given is None or self._dropped(name) or (fit := fitted(given, value)) is None:
+                continue
+            fits[name] = fit
+        if not fits:
+            self.ignored.append(parameter)
+            return
+        if isinstance(placed, Adjusted) or any(fit.adjusted for fit in fits.values()):
+            self.adjusted.append(parameter)
+        self.put(parameter, {name: fit.value for name, fit in fits.items()})
+
+    def _pass(self, name: str, value: Any) -> None:
+        renamed = self._row.rename.get(name, name) if self._row else name
+        given = self._schema.get(renamed)
+        if given is None or self._dropped(name) or self._dropped(renamed):
+            self.ignored.append(name)
+            return
+        fit = fitted(given, value)
+        if fit is None and given.enum:
+            raise invalid_value(name, value, tuple(map(str, given.enum)))
+        if fit is None:
+            raise InvalidRequest(
+                f"Invalid type for '{name}': the model expects {given.kind}.", param=name, code="invalid_type"
+            )
+        if fit.adjusted:
+            self.adjusted.append(name)
+        self.put(name, {renamed: fit.value})
+
+    def _known(self, missing: Input) -> Any:
+        if missing.settled:
+            return missing.default
+        # A knob's value in the model's own example is as good a default as any; a text's or a file's is not.
+        knob = missing.enum or missing.kind not in _FREE
+        shown = self._schema.example.get(missing.name)
+        if knob and shown is not None and (fit := fitted(missing, shown)):
+            return fit.value
+        raise MissingParameter(
+            f"Missing required parameter: '{missing.name}'. This model cannot run without it"
+            + ("; its operator may set it for everyone." if missing.secret else "."),
+            param=missing.name,
+        )

@@ -1,0 +1,114 @@
+"""A model's thoughts, told apart from its answer while both arrive in pieces."""
+
+from typing import NamedTuple
+
+_TAGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<thoughts>": "</thoughts>",
+    "<reasoning>": "</reasoning>",
+    "<reflection>": "</reflection>",
+    "[THINK]": "[/THINK]",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<seed:think>": "</seed:think>",
+    "◁think▷": "◁/think▷",
+    # gpt-oss: the thoughts' channel, and the mark under which the answer's begins.
+    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
+}
+_USUAL = "</think>"
+
+
+class Told(NamedTuple):
+    """What a piece of text turned out to be."""
+
+    answer: str = ""
+    thought: str = ""
+
+
+class Thoughts:
+    """Splits a text given in any pieces; the same text always splits the same.
+
+    Thoughts come before the answer, each in its tags: once the answer has begun, it may speak *of* tags. Space around
+    thoughts belongs to neither side. Nothing is held back but what may yet be part of a tag, or such space.
+    `inside` is for models whose template has already opened the first thought.
+    """
+
+    def __init__(self, inside: bool = False) -> None:
+        self._held = ""
+        self._close = _USUAL if inside else ""
+        self._fresh = True
+        self._thought = inside
+        self._answering = False
+
+    def feed(self, text: str) -> Told:
+        """What is certain by now."""
+        if self._answering:
+            return Told(answer=text)
+        self._held += text
+        return self._take(last=False)
+
+    def close(self) -> Told:
+        """The rest; an unclosed thought was one to the end."""
+        return self._take(last=True)
+
+    def _take(self, last: bool) -> Told:
+        answer, thoughts = "", ""
+        while self._held:
+            before = self._held, self._close
+            if self._close:
+                thoughts += self._think(last)
+            else:
+                answer += self._begin(last)
+            if (self._held, self._close) == before:
+                break
+        return Told(answer, thoughts)
+
+    def _begin(self, last: bool) -> str:
+        bare = self._held.lstrip()
+        if self._answering or (last and not bare):
+            text, self._held = "" if self._thought else self._held, ""
+            return text
+        for tag, close in _TAGS.items():
+            if bare.startswith(tag):
+                self._held, self._close, self._fresh = bare[len(tag) :], close, True
+                self._thought = True
+                return ""
+        if not last and any(tag.startswith(bare) for tag in _TAGS):
+            return ""
+        text, self._held, self._answering = bare if self._thought else self._held, "", True
+        return text
+
+    def _think(self, last: bool) -> str:
+        if self._fresh and not self._open(last):
+            return ""
+        at = self._held.find(self._close)
+        if at >= 0:
+            text, self._held = self._held[:at].rstrip(), self._held[at + len(self._close) :]
+            self._close = ""
+            return text
+        keep = 0 if last else unsure(self._held, (self._close,))
+        # Space before the closing tag is dropped, so space at the end waits with it.
+        text = self._held[: len(self._held) - keep].rstrip()
+        self._held = "" if last else self._held[len(text) :]
+        return text
+
+    def _open(self, last: bool) -> bool:
+        """Drops leading space, and an opening tag that repeats the template's; False while that is undecided."""
+        bare = self._held.lstrip()
+        opening = next(tag for tag, close in _TAGS.items() if close == self._close)
+        if not last and opening.startswith(bare):
+            return False
+        self._held, self._fresh = bare.removeprefix(opening).lstrip(), False
+        return True
+
+
+def unsure(text: str, marks: tuple[str, ...]) -> int:
+    """The length of the longest end of `text` that begins one of `marks` without being it."""
+    longest = min(len(text), max(map(len, marks), default=0) - 1)
+    for size in range(longest, 0, -1):
+        end = text[-size:]
+        if any(len(mark) > size and mark.startswith(end) for mark in marks):
+            return size
+    return 0

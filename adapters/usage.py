@@ -1,0 +1,76 @@
+"""How many tokens a call took: as measured, as logged, or as estimated."""
+
+import re
+from collections.abc import Sequence
+from math import ceil
+from typing import Literal, NamedTuple
+
+from adapters.stops import BYTES_PER_TOKEN
+from adapters.wire.chat import CompletionDetails, Usage
+from adapters.wire.replicate import Prediction
+
+Basis = Literal["metrics", "logs", "estimated"]
+
+# Proxied models print these lines: gpt-5.1 all of them, gpt-image-1 the input in two.
+_LINES = {
+    "input": re.compile(r"^\W*input (?:\w+ )?token count:\s*(\d+)", re.IGNORECASE | re.MULTILINE),
+    "output": re.compile(r"^\W*output (?:\w+ )?token count:\s*(\d+)", re.IGNORECASE | re.MULTILINE),
+    "reasoning": re.compile(r"^\W*reasoning tokens?:\s*(\d+)", re.IGNORECASE | re.MULTILINE),
+    "image": re.compile(r"^\W*input image token count:\s*(\d+)", re.IGNORECASE | re.MULTILINE),
+}
+
+
+class Counted(NamedTuple):
+    """Tokens of one or several predictions, and the weakest of the grounds they stand on."""
+
+    input: int
+    output: int
+    reasoning: int = 0
+    basis: Basis = "estimated"
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=self.input,
+            completion_tokens=self.output,
+            total_tokens=self.input + self.output,
+            completion_tokens_details=CompletionDetails(reasoning_tokens=min(self.reasoning, self.output)),
+        )
+
+
+def counted(prediction: Prediction | None, prompt: str, answer: str, thought: str = "") -> Counted:
+    """One prediction's tokens: its metrics, else its logs, else an estimate from the texts."""
+    guess_in, guess_out, guess_thought = estimated(prompt), estimated(thought + answer), estimated(thought)
+    if prediction is None:
+        return Counted(guess_in, guess_out, guess_thought)
+    metrics, logged = prediction.metrics, logged_tokens(prediction.logs)
+    thinking = logged.get("reasoning", guess_thought)
+    if metrics and metrics.input_tokens is not None and metrics.output_tokens is not None:
+        return Counted(metrics.input_tokens, metrics.output_tokens, thinking, "metrics")
+    if "input" in logged and "output" in logged:
+        return Counted(logged["input"], logged["output"], thinking, "logs")
+    return Counted(guess_in, guess_out, thinking)
+
+
+def together(each: Sequence[Counted]) -> Counted:
+    """Several answers to one prompt: the prompt counts once."""
+    order: tuple[Basis, ...] = ("metrics", "logs", "estimated")
+    return Counted(
+        max((one.input for one in each), default=0),
+        sum(one.output for one in each),
+        sum(one.reasoning for one in each),
+        max((one.basis for one in each), key=order.index, default="estimated"),
+    )
+
+
+def logged_tokens(logs: str | None) -> dict[str, int]:
+    """Token counts in a model's logs: `input`, `output`, `reasoning`, `image`, as far as they are there."""
+    if not logs:
+        return {}
+    found = {name: line.findall(logs) for name, line in _LINES.items()}
+    return {name: sum(map(int, counts)) for name, counts in found.items() if counts}
+
+
+def estimated(text: str) -> int:
+    """Tokens of a text that nobody counted."""
+    return ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
