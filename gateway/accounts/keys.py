@@ -7,9 +7,9 @@ import secrets
 import string
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import msgspec
 from cachetools import TTLCache
@@ -20,7 +20,6 @@ from gateway.errors import InvalidKey, MissingKey
 from gateway.store.sql import Store
 from gateway.store.tables import audit, keys
 
-T = TypeVar("T")
 Leave = Literal["cancel", "drain", "detach"]
 Role = Literal["user", "admin"]
 KeyState = Literal["active", "blocked", "expired", "revoked"]
@@ -80,6 +79,13 @@ class VirtualKey(Struct, frozen=True, kw_only=True):
         return not self.endpoints or any(fnmatchcase(endpoint, glob) for glob in self.endpoints)
 
 
+class _Unasked:
+    """Stands for what the cache does not hold: None there means a key that does not exist."""
+
+
+_UNASKED: Final = _Unasked()
+
+
 class UnknownKey(LookupError):
     """No key, or more than one, is meant; the message is for the operator."""
 
@@ -99,10 +105,14 @@ class Keys:
     """Issues, lists, revokes and authenticates virtual keys."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float] = time.time, secret: Callable[[], str] = new_secret
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+        secret: Callable[[], str] = new_secret,
     ) -> None:
         self._store, self._clock, self._secret = store, clock, secret
-        self._known: TTLCache[str, VirtualKey | None] = TTLCache(10_000, CACHED_SECONDS, timer=clock)
+        self._known: TTLCache[str, VirtualKey | None] = TTLCache(10_000, CACHED_SECONDS, timer=timer)
         self._asking: dict[str, asyncio.Task[VirtualKey | None]] = {}
 
     async def create(self, name: str, **policy: Unpack[Policy]) -> tuple[VirtualKey, str]:
@@ -119,7 +129,7 @@ class Keys:
         await self._store.write(add)
         return key, secret
 
-    async def list(self) -> list[VirtualKey]:
+    async def list(self) -> Sequence[VirtualKey]:
         """All keys, oldest first, the revoked ones too."""
         rows = select(keys).order_by(keys.c.created_at, keys.c.id)
         return [self._key(row) for row in await self._store.read(lambda c: c.execute(rows).mappings().all())]
@@ -152,15 +162,18 @@ class Keys:
             raise InvalidKey(f"Incorrect API key provided: {masked(secret)}. A key is {_HOW}")
         key = await self._found(_digest(secret))
         if key is None:
-            raise InvalidKey(f"Incorrect API key provided: {masked(secret)}. Ask the gateway's operator for one, and {_HOW}")
+            raise InvalidKey(
+                f"Incorrect API key provided: {masked(secret)}. Ask the gateway's operator for one, and {_HOW}"
+            )
         if key.state != "active" or self._expired(key.expires_at):
             state = "expired" if key.state == "active" else key.state
             raise InvalidKey(f"The API key {masked(secret)} is {state}. Ask the gateway's operator for another.")
         return key
 
     async def _found(self, digest: str) -> VirtualKey | None:
-        if digest in self._known:
-            return self._known.get(digest)
+        known = self._known.get(digest, _UNASKED)
+        if not isinstance(known, _Unasked):
+            return known
         # One question per key at a time, which outlives whoever asked first.
         asking = self._asking.get(digest)
         if asking is None:
@@ -186,7 +199,7 @@ class Keys:
             raise UnknownKey(f"Several keys are called {which!r}; say which: {', '.join(key.id for key in living)}.")
         return living[0]
 
-    def _read(self, connection: Connection, condition: ColumnElement[bool]) -> "list[VirtualKey]":
+    def _read(self, connection: Connection, condition: ColumnElement[bool]) -> Sequence[VirtualKey]:
         rows = select(keys).where(condition).order_by(keys.c.created_at)
         return [self._key(row) for row in connection.execute(rows).mappings()]
 

@@ -1,7 +1,7 @@
 """The tables of the books; money is whole micro-dollars, instants are unix milliseconds, durations are seconds.
 
-`entries` and `settlements` are the ledger: rows are added and never changed (the database refuses it). `reservations` is
-the journal: an entry stands there from the moment it is opened until it is settled, with what is known of it so far.
+`entries` and `settlements` are the ledger: rows are added and never changed (the database refuses it). `reservations`
+is the journal: an entry stands there from the moment it is opened until it is settled, with what is known of it so far.
 """
 
 from sqlalchemy import (

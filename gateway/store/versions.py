@@ -2,7 +2,6 @@
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from gateway.config import ConfigError
 from gateway.store.tables import NEWEST
 
 # PostgreSQL's locks are named by a number: any will do that nothing else in the database uses.
@@ -21,7 +20,10 @@ def bring_up(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         if version(connection) != NEWEST:
-            _upgrade(connection)
+            # Imported late: a start that finds its tables up to date should not pay for it.
+            from gateway.store.upgrading import upgrade  # noqa: PLC0415
+
+            upgrade(connection)
 
 
 def version(connection: Connection) -> str | None:
@@ -29,21 +31,3 @@ def version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _upgrade(connection: Connection) -> None:
-    # Imported here: a start that finds its tables up to date should not pay for it.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "gateway.store:migrations")
-    try:
-        command.upgrade(config, "head")
-    except CommandError as wrong:
-        found = version(connection)
-        raise ConfigError(
-            f"a newer Repligate has written these books (form {found}, this one knows up to {NEWEST}): "
-            f"upgrade, or choose another state.folder ({wrong})"
-        ) from None
