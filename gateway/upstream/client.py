@@ -1,9 +1,11 @@
 """Replicate's API in the gateway's words: predictions made, read, cancelled and found again; models described."""
 
+import asyncio
 import copy
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
@@ -55,12 +57,15 @@ class Upstream:
         self._http = clients(config)
         self._origin = Origin(config, tokens, base_url, self._http, clock)
         self._routes = Routes()
+        self._creating: dict[asyncio.Future[None], tuple[str, Inputs]] = {}
         self._ended: dict[str, Prediction] = {}
+        self.over: set[str] = set()
+        """Ids of the predictions whose end was told in this view, be it without their metrics."""
 
     def counted(self) -> Self:
         """The same upstream with a counter (and a memory of what has ended) of its own: one per client call."""
         view = copy.copy(self)
-        view.requests, view._ended = 0, {}
+        view.requests, view._ended, view.over = 0, {}, set()
         return view
 
     @property
@@ -82,13 +87,14 @@ class Upstream:
         if wait:
             headers["prefer"] = f"wait={min(_MAX_WAIT, wait)}"
         route = self._routes.of(model)
-        try:
-            return await self._created(route, fields, headers, wait)
-        except UnknownModel:
-            other = await self._other_route(model, route)
-            if other is None:
-                raise
-        prediction = await self._created(other, fields, headers, wait)
+        with self._under_way(model, inputs):
+            try:
+                return await self._created(route, fields, headers, wait)
+            except UnknownModel:
+                other = await self._other_route(model, route)
+                if other is None:
+                    raise
+            prediction = await self._created(other, fields, headers, wait)
         self._routes.learn(model, other)
         return prediction
 
@@ -99,7 +105,7 @@ class Upstream:
     async def poll(self, id: str) -> Prediction:
         """The same, in its turn: polls wait in line for what the shared allowance leaves."""
         await self.allowance.turn()
-        return await self._about(id, "GET", "", self._count)
+        return await self._about(id, "GET", "", self.count)
 
     async def cancel(self, id: str) -> Prediction:
         """Stops it, and gives it as it then is. One that has ended stays as it ended."""
@@ -118,6 +124,7 @@ class Upstream:
     async def find_created(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
         """The prediction whose create's answer was lost: of this model and these inputs, made after `since`, and known
         to nobody in this process. Looks at the newest three pages of each token's account. None if there is none."""
+        await self._others_created(model, inputs_digest)
         for token in self._origin.tokens.all:
             after = {"created_after": (since - _CLOCK_SKEW).astimezone(UTC).isoformat()}
             async for page in self._pages(token, after):
@@ -148,13 +155,14 @@ class Upstream:
         await self._http.aclose()
         await self.streams.aclose()
 
-    def spend(self) -> None:
-        """Counts a request of this call's that could not wait for its turn."""
-        self._count()
-        self.allowance.spend()
-
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Counts a request that the shared allowance does not know: a create or a stream."""
         self.requests += 1
+
+    def spend(self) -> None:
+        """Counts a request that could not wait for its turn."""
+        self.count()
+        self.allowance.spend()
 
     async def _created(
         self, route: Route, fields: Mapping[str, Any], headers: Mapping[str, str], wait: int | None
@@ -167,7 +175,7 @@ class Upstream:
             headers=headers,
             read_seconds=self.config.read_seconds + (wait or 0),
         )
-        body, token = await self._origin.ask(ask, self._count)
+        body, token = await self._origin.ask(ask, self.count)
         try:
             prediction = msgspec.json.decode(body, type=Prediction)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -237,6 +245,26 @@ class Upstream:
             if not cursor:
                 return
             params = {**params, "cursor": cursor[0]}
+
+    @contextmanager
+    def _under_way(self, model: Model, inputs: Inputs) -> Iterator[None]:
+        done = asyncio.get_running_loop().create_future()
+        self._creating[done] = model.path, inputs
+        try:
+            yield
+        finally:
+            del self._creating[done]
+            done.set_result(None)
+
+    async def _others_created(self, model: Model, inputs_digest: str) -> None:
+        """Waits for creates of just the same: until they are answered, theirs could be taken for the lost one."""
+        same = [
+            done
+            for done, (path, inputs) in self._creating.items()
+            if path == model.path and digest(inputs) == inputs_digest
+        ]
+        if same:
+            await asyncio.wait(same)
 
     def _unclaimed(self, prediction: Prediction, model: Model, inputs_digest: str) -> bool:
         if self._origin.tokens.maker(prediction.id) or prediction.input is None:

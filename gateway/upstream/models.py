@@ -1,5 +1,6 @@
 """A model as Replicate describes it: the record we keep, and what is made of it."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -41,6 +42,14 @@ class Model(Struct, frozen=True, kw_only=True):
     def path(self) -> str:
         """`owner/name` of the model itself, also where `ref` is a deployment or a bare version."""
         return f"{self.owner}/{self.name}"
+
+    @property
+    def created(self) -> int:
+        """When this version was made, in unix seconds; 0 where that is not known."""
+        try:
+            return int(datetime.fromisoformat(self.created_at or "").timestamp())
+        except ValueError:
+            return 0
 
     @classmethod
     def of(cls, ref: ModelRef, record: Record) -> "Model":

@@ -1,0 +1,246 @@
+"""When is a prediction finished: its own answer, its stream, the stream resumed, a webhook, and polls at last."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from adapters.errors import ApiError
+from adapters.wire.replicate import Done, Event, Failure, Output, Prediction
+from gateway.config import UpstreamConfig
+from gateway.errors import NotFound, RateLimited, TimedOut, UpstreamFailed, UpstreamUnavailable
+from gateway.upstream.client import Upstream
+from gateway.upstream.delivered import Delivered
+from gateway.upstream.models import Model
+from gateway.upstream.streams import Cursor, NoStream, read
+from gateway.upstream.webhooks import Bell, Bells
+
+_GRACE_SECONDS = 30.0
+"""Replicate ends a prediction at its deadline; the news of it may take this much longer."""
+
+_CONNECTIONS = 20
+_USELESS = 3
+_AT_ONCE_SECONDS = 1.0
+_FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
+_BELL_FACTOR = 4
+_FAILED_POLLS = 5
+_MEASURED_AFTER = (0.05, 0.15, 0.4)
+
+
+class Plan(Struct, frozen=True):
+    """How a create should be made: how many seconds it waits for its output, and where Replicate tells of the end."""
+
+    sync_seconds: int | None
+    webhook: str | None
+
+
+class Waiting:
+    """The ladder, for all calls. `bells` ring when `webhook` (our public address for them) is told of a prediction's
+    end; `clock` never goes back."""
+
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        bells: Bells | None = None,
+        webhook: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.config, self.clock, self.chance = config, clock, chance
+        self.bells = bells or Bells()
+        self.webhook = webhook
+
+    def plan(self, model: Model) -> Plan:
+        """The sync wait pays where the output comes in one piece. Text comes by its stream, also to those who want it
+        whole: it can be cancelled the moment they leave, while a create that waits tells no id until it is over."""
+        longest = 0 if model.schema.output in {"stream", "text"} else self.config.sync_wait_seconds
+        return Plan(longest or None, self.webhook)
+
+    async def events(self, upstream: Upstream, prediction: Prediction, index: int = 0) -> AsyncGenerator[Event]:
+        """What it says, none lost and none twice; ends with Done, after a Failure if it failed.
+
+        Raises TimedOut when it is not over by its deadline, UpstreamFailed when its end cannot be learned.
+        """
+        with self.bells.of(prediction.id) as bell:
+            watch = _Watch(self, upstream, bell, prediction, index)
+            async with aclosing(watch.events()) as events:
+                async for event in events:
+                    yield event
+        upstream.over.add(prediction.id)
+
+    async def finished(self, upstream: Upstream, prediction: Prediction) -> Prediction:
+        """The prediction at its end, with its metrics if Replicate gives them within a second."""
+        known = upstream.ended(prediction.id) or prediction
+        if not known.final and prediction.id not in upstream.over:
+            async with aclosing(self.events(upstream, prediction)) as events:
+                async for _ in events:
+                    pass
+            known = upstream.ended(prediction.id) or prediction
+        if not _measured(known):
+            known = await self._measured(upstream, known)
+        if known.final:
+            return known
+        # The stream said `done`, and still it is not over for those who ask.
+        async for _ in self.events(upstream, known):
+            pass
+        return upstream.ended(prediction.id) or known
+
+    async def _measured(self, upstream: Upstream, known: Prediction) -> Prediction:
+        try:
+            known = await upstream.get(known.id)
+            for pause in _MEASURED_AFTER:
+                if _measured(known):
+                    break
+                await asyncio.sleep(pause)
+                known = await upstream.get(known.id)
+        except ApiError:
+            if not known.final:
+                raise
+        return known
+
+
+class _Watch:
+    """One prediction on the ladder."""
+
+    def __init__(self, waiting: Waiting, upstream: Upstream, bell: Bell, prediction: Prediction, index: int) -> None:
+        self._waiting, self._upstream, self._bell = waiting, upstream, bell
+        self._known, self._index = prediction, index
+        self._delivered = Delivered()
+        self._failed = self._over = False
+        self._began = waiting.clock()
+        self._until = self._began + waiting.config.deadline_seconds + _GRACE_SECONDS
+
+    async def events(self) -> AsyncGenerator[Event]:
+        # An output that is there already may be all of it, whatever the status says (api.md §4.3).
+        if self._known.output is not None and not self._known.final:
+            self._known = await self._upstream.get(self._known.id)
+        for rung in (self._ended, self._streamed, self._polled):
+            async with aclosing(rung()) as events:
+                async for event in events:
+                    if isinstance(event, Output):
+                        self._delivered.add(event.text)
+                    yield event
+            if self._over:
+                return
+
+    async def _ended(self) -> AsyncGenerator[Event]:
+        if not self._known.final:
+            return
+        for event in self._ending():
+            yield event
+
+    async def _streamed(self) -> AsyncGenerator[Event]:
+        url, cursor, useless = self._known.urls.stream, Cursor(), 0
+        for connection in range(_CONNECTIONS if url else 0):
+            began, heard = self._waiting.clock(), False
+            try:
+                async with aclosing(read(self._upstream, url or "", cursor, self._index)) as events:
+                    async for event in events:
+                        heard = True
+                        for told in await self._told(event):
+                            yield told
+                        if self._over:
+                            return
+            except NoStream:
+                pass
+            if self._failed or (not heard and await self._final()):
+                for event in self._ending():
+                    yield event
+                return
+            at_once = self._waiting.clock() - began < _AT_ONCE_SECONDS
+            useless = useless + 1 if at_once and not heard else 0
+            if useless == _USELESS:
+                return
+            if at_once:
+                await asyncio.sleep(self._jittered(min(3.0, 0.1 * 2**connection)))
+
+    async def _told(self, event: Event) -> list[Event]:
+        """What a stream's event means: its `error` decides, and the `done` after it says nothing new."""
+        self._in_time()
+        if isinstance(event, Failure):
+            self._failed = True
+        if not isinstance(event, Done):
+            return [event]
+        if event.reason == "error" and not self._failed and await self._final():
+            return list(self._ending())
+        self._over = True
+        return [event]
+
+    async def _polled(self) -> AsyncGenerator[Event]:
+        failures = 0
+        while True:
+            self._in_time()
+            try:
+                await self._asked()
+                failures = 0
+            except NotFound as gone:
+                raise UpstreamFailed("Replicate no longer knows this prediction.") from gone
+            except (UpstreamFailed, UpstreamUnavailable, RateLimited):
+                failures += 1
+                if failures == _FAILED_POLLS:
+                    raise
+            for event in self._ending() if self._known.final else self._grown():
+                yield event
+            if self._over:
+                return
+
+    async def _asked(self) -> None:
+        """Waits for the bell, or until it is time to ask again; the older a prediction, the less often."""
+        age = self._waiting.clock() - self._began
+        pause = self._jittered(min(_LAST_POLL, max(_FIRST_POLL, age * _POLL_GROWTH)))
+        told = await self._bell.wait(pause * _BELL_FACTOR if self._waiting.webhook else pause)
+        self._known = self._upstream.heard(told) if told else await self._upstream.poll(self._known.id)
+
+    async def _final(self) -> bool:
+        self._known = self._bell.told or await self._upstream.get(self._known.id)
+        self._upstream.heard(self._known)
+        return self._known.final
+
+    def _grown(self) -> list[Event]:
+        """What a list has gained so far; other shapes may still change as a whole."""
+        if not isinstance(self._known.output, list):
+            return []
+        try:
+            return [Output(text, self._index) for text in self._delivered.rest(self._known.output)]
+        except UpstreamFailed:
+            return []
+
+    def _ending(self) -> list[Event]:
+        """The rest of the output, and how it ended. A failure's partial output is not argued about."""
+        self._over = True
+        known, index = self._known, self._index
+        if self._failed:
+            return [Done("error", index)]
+        if known.status == "succeeded":
+            return [*self._rest(), Done(None, index)]
+        if known.status == "failed":
+            return [*self._grown(), Failure(known.error or "The prediction failed.", index), Done("error", index)]
+        return [*self._grown(), Done("canceled", index)]
+
+    def _rest(self) -> list[Event]:
+        if self._known.data_removed and self._known.output is None:
+            raise UpstreamFailed("Replicate has removed this prediction's output, as it does after an hour.")
+        return [Output(text, self._index) for text in self._delivered.rest(self._known.output)]
+
+    def _in_time(self) -> None:
+        if self._waiting.clock() > self._until:
+            raise TimedOut("The prediction was not over by its deadline.")
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._waiting.chance())
+
+
+def _measured(prediction: Prediction) -> bool:
+    """Nothing more is to come: one that was aborted never ran."""
+    if prediction.status == "aborted":
+        return True
+    metrics = prediction.metrics
+    return (
+        prediction.final
+        and prediction.completed_at is not None
+        and metrics is not None
+        and metrics.total_time is not None
+    )
