@@ -9,10 +9,24 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    String,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from gateway.accounts.entries import Entry, Held, Opening, Reservation, Settlement, UsageLine
 from gateway.config import Price
+from gateway.store.prepared import Prepared
 from gateway.store.sql import Store
 from gateway.store.tables import entries, keys, reservations, settlements
 
@@ -24,6 +38,26 @@ By = Literal["key", "model", "day"]
 _ABANDONED = Settlement(status="never created", cost=0, basis="free: never created", error="client_left")
 _OPEN = select(entries, reservations.c.owner, reservations.c.prediction, reservations.c.prediction_at).join(
     reservations, reservations.c.entry == entries.c.id
+)
+_CARRIED = ("seq", "key", "team", "model", "day", "prediction", "prediction_at")
+"""What a settlement repeats of its entry and reservation, so that sums read one table."""
+
+_twin, _of, _its = reservations.alias("twin"), bindparam("of", type_=String), bindparam("its", type_=String)
+_ADD_ENTRY, _ADD_RESERVATION = Prepared(entries.insert()), Prepared(reservations.insert())
+_ADD_SETTLEMENT = Prepared(settlements.insert())
+_OPEN_ENTRY = Prepared(
+    _OPEN.where(entries.c.id == _of).with_only_columns(*(_OPEN.selected_columns[n] for n in _CARRIED))
+)
+_DROP_RESERVATION = Prepared(reservations.delete().where(reservations.c.entry == _of))
+_NOTE_PREDICTION = Prepared(
+    reservations.update()
+    .values(prediction=_its, prediction_at=bindparam("at", type_=BigInteger))
+    .where(
+        reservations.c.entry == _of,
+        or_(reservations.c.prediction.is_(None), reservations.c.prediction == _its),
+        ~exists().where(settlements.c.prediction == _its),
+        ~exists().where(_twin.c.prediction == _its, _twin.c.entry != _of),
+    )
 )
 
 
@@ -45,11 +79,11 @@ class Ledger:
         Raises StoreError, and then nothing was opened. A caller cancelled meanwhile leaves nothing reserved.
         """
         rows = list(_rows(opening, self._clock()))
-        held = [_journal(row, self.owner) for row in rows]
 
         def add(connection: Connection) -> None:
-            connection.execute(entries.insert(), rows)
-            connection.execute(reservations.insert(), held)
+            for row in rows:
+                _ADD_ENTRY.run(connection, **row)
+                _ADD_RESERVATION.run(connection, **_journal(row, self.owner))
 
         ids = tuple(str(row["id"]) for row in rows)
         try:
@@ -65,17 +99,8 @@ class Ledger:
 
         False when it was too late: the entry is settled, has another prediction, or this one belongs to another entry.
         """
-        booked_elsewhere = or_(
-            exists().where(settlements.c.prediction == prediction_id),
-            exists().where(_twin.c.prediction == prediction_id, _twin.c.entry != entry_id),
-        )
-        note = reservations.update().where(
-            reservations.c.entry == entry_id,
-            or_(reservations.c.prediction.is_(None), reservations.c.prediction == prediction_id),
-            ~booked_elsewhere,
-        )
-        values = {"prediction": prediction_id, "prediction_at": _ms(self._clock())}
-        return await self._store.write(lambda connection: connection.execute(note, values).rowcount == 1)
+        told = {"of": entry_id, "its": prediction_id, "at": _ms(self._clock())}
+        return await self._store.write(lambda connection: _NOTE_PREDICTION.run(connection, **told).rowcount == 1)
 
     async def settle(self, entry_id: str, settlement: Settlement) -> bool:
         """Closes an entry and lets go of what it held. True if this call did it, False if it was settled before.
@@ -104,18 +129,15 @@ class Ledger:
         return sorted(lines, key=lambda line: line.subject if by == "day" else (-line.cost, line.subject))
 
     def _settle(self, connection: Connection, entry_id: str, settlement: Settlement, now: float) -> bool:
-        row = connection.execute(_OPEN.where(entries.c.id == entry_id)).mappings().first()
+        row = _OPEN_ENTRY.run(connection, of=entry_id).fetchone()
         # Two processes may come this far; one of them deletes.
-        gone = reservations.delete().where(reservations.c.entry == entry_id)
-        if row is None or connection.execute(gone).rowcount == 0:
+        if row is None or _DROP_RESERVATION.run(connection, of=entry_id).rowcount == 0:
             if connection.execute(select(entries.c.id).where(entries.c.id == entry_id)).first() is None:
                 raise UnknownEntry(f"the ledger has no entry {entry_id!r}")
             return False
-        same = {name: row[name] for name in ("seq", "key", "team", "model", "day", "prediction_at")}
-        told = msgspec.structs.asdict(settlement)
-        told["prediction"] = row["prediction"] or settlement.prediction
-        line = {**told, **same, "entry": entry_id, "owner": self.owner, "settled_at": _ms(now)}
-        connection.execute(settlements.insert(), line)
+        line = msgspec.structs.asdict(settlement) | dict(zip(_CARRIED, row, strict=True))
+        line["prediction"] = line["prediction"] or settlement.prediction
+        _ADD_SETTLEMENT.run(connection, **line, entry=entry_id, owner=self.owner, settled_at=_ms(now))
         return True
 
     def _abandon(self, ids: Iterable[str]) -> None:
@@ -129,9 +151,6 @@ class Ledger:
                 await self.settle(entry_id, _ABANDONED)
             except UnknownEntry:
                 return  # cancelled before its turn: it was never written
-
-
-_twin = reservations.alias("twin")
 
 
 def _rows(opening: Opening, now: float) -> Iterable[dict[str, Any]]:
@@ -188,7 +207,7 @@ def _sums(by: By, since: date | None) -> Select[Any]:
     if by == "key":
         sums = sums.select_from(table.outerjoin(keys, keys.c.id == table.c.key))
     if since is not None:
-        sums = sums.where(and_(table.c.day >= (since - date(1970, 1, 1)).days))
+        sums = sums.where(table.c.day >= (since - date(1970, 1, 1)).days)
     return sums
 
 

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import StoreError
 from gateway.store.engines import refusal
+from gateway.store.prepared import Prepared
 
 T = TypeVar("T")
+_BEGIN = Prepared(text("SAVEPOINT item"))
+_UNDO = Prepared(text("ROLLBACK TO SAVEPOINT item"))
+_END = Prepared(text("RELEASE SAVEPOINT item"))
 BATCH = 256
 """At most so many items share a commit: more would make the first one wait."""
 
@@ -101,7 +105,7 @@ class Writer:
 def _do(item: Item, connection: Connection) -> None:
     if item.future.cancelled():
         return
-    connection.exec_driver_sql("SAVEPOINT item")
+    _BEGIN.run(connection)
     try:
         item.value = item.work(connection)
     except SQLAlchemyError as wrong:
@@ -110,8 +114,8 @@ def _do(item: Item, connection: Connection) -> None:
         item.error = wrong
     if item.error is not None:
         # On a full disk SQLite has rolled back everything itself: then this fails, and with it the batch.
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT item")
-    connection.exec_driver_sql("RELEASE SAVEPOINT item")
+        _UNDO.run(connection)
+    _END.run(connection)
 
 
 def _answer(batch: Iterable[Item]) -> None:
