@@ -13,7 +13,7 @@ from adapters.errors import ContentRefused, MissingParameter, PredictionFailed, 
 from adapters.failures import failure, hints_refusal
 from adapters.fanout import seeded
 from adapters.outputs import files_of
-from adapters.prompts import carrier_of, Manner
+from adapters.prompts import carrier_of
 from adapters.refusals import refuse_other_kinds
 from adapters.schema import Schema
 from adapters.sizes import AUTO, size_rule
@@ -62,8 +62,8 @@ _TRIVIAL = {"size": AUTO, "quality": "auto", "background": "auto", "moderation":
 
 
 class ImageAdapter(Adapter, frozen=True, kw_only=True):
-    """Translates image generations for a family. `counted` names the inputs that set how many pictures a prediction
-    makes, where the usual names do not."""
+    """Translates image generations for a family. `counting` names the inputs that set how many pictures a prediction
+    makes, where the usual names do not; () says there is none."""
 
     counting: tuple[str, ...] | None = None
 
@@ -80,13 +80,11 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         if request.partial_images:
             draft.ignored.append("partial_images")
         draft.pass_on(request.extra)
-        counting = self.renamed("n") or self.counting
-        counts, field = shared_out(request.n or 1, schema, counting)
-        inputs = seeded(draft.finish(), schema, [count for count, _ in counts])
-        if field:
-            inputs = [{**each, field: told} for each, (_, told) in zip(inputs, counts, strict=True)]
-        reading = Reading(counts=tuple(count for count, _ in counts), last=field is None)
-        return draft.prepared(inputs, reading)
+        whole = draft.finish()
+        shares = shared_out(request.n, whole, schema, self.renamed("n") or self.counting)
+        inputs = seeded(whole, schema, shares.counts)
+        told = [{**each, **share} for each, share in zip(inputs, shares.inputs, strict=True)]
+        return draft.prepared(told, Reading(counts=shares.counts, last=not shares.field))
 
     def files(self, request: ImageRequest, predictions: Sequence[Prediction], prepared: Prepared) -> list[str]:
         """The pictures' addresses (URLs, data URIs), exactly the n asked for, in the predictions' order.
@@ -98,8 +96,10 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
             if error := failure(prediction, [request.prompt]):
                 raise error
             made = files_of(prediction.output)
-            # More than asked, where nothing sets the number: a drawing's progress, and the last is the picture.
-            found += made[-count:] if prepared.reading.last else made[:count]
+            # More than asked, where nothing sets the number, or list after list: a drawing's progress, and what came
+            # last is the picture.
+            last = prepared.reading.last or _in_lists(prediction.output)
+            found += made[-count:] if last else made[:count]
         wanted = sum(prepared.reading.counts)
         if len(found) < wanted:
             raise _short(len(found), wanted, predictions)
@@ -131,7 +131,8 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
 
     def _prompted(self, request: ImageRequest, schema: Schema) -> Inputs:
         names = self.renamed("prompt")
-        found = schema.get(*names, *_PROMPTS) or carrier_of(schema, Manner(prompts=_PROMPTS))
+        usual = next((each for each in map(schema.get, _PROMPTS) if each and each.text), None)
+        found = schema.get(*names) or usual or carrier_of(schema)
         if found is None:
             raise Unsupported("This model takes no prompt.", param="prompt")
         if not request.prompt.strip():
@@ -142,6 +143,10 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
 def _parameters(request: ImageRequest) -> Mapping[str, Any]:
     given = {name: getattr(request, name) for name in STANDARD}
     return {name: value for name, value in given.items() if value != _TRIVIAL.get(name)}
+
+
+def _in_lists(output: object) -> bool:
+    return isinstance(output, list) and len(output) > 1 and isinstance(output[-1], list)
 
 
 def _short(made: int, wanted: int, predictions: Sequence[Prediction]) -> Exception:

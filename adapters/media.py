@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Medium = Literal["image", "audio", "video", "model3d", "archive", "file"]
+Medium = Literal["image", "audio", "video", "model3d", "archive", "file", "unknown"]
 
 EMBEDDABLE: Mapping[str, Medium] = {
     "image": "image",
@@ -24,18 +24,16 @@ EMBEDDABLE: Mapping[str, Medium] = {
 }
 """Plain string inputs of these names take a file's address, though their schema does not say so."""
 
-_EXTENSIONS: Mapping[str, Medium] = {
-    extension: medium
-    for medium, extensions in {
-        "image": "png jpg jpeg webp gif svg bmp tif tiff avif heic",
-        "audio": "wav mp3 ogg flac m4a aac opus mid midi",
-        "video": "mp4 webm mov mkv avi m4v",
-        "model3d": "glb gltf obj ply stl usdz fbx splat",
-        "archive": "zip tar tgz gz safetensors ckpt pt pth bin",
-        "file": "json txt csv pdf srt vtt md html npy npz xml",
-    }.items()
-    for extension in extensions.split()
+_KNOWN: Mapping[Medium, str] = {
+    "image": "png jpg jpeg webp gif svg bmp tif tiff avif heic",
+    "audio": "wav mp3 ogg flac m4a aac opus mid midi",
+    "video": "mp4 webm mov mkv avi m4v",
+    "model3d": "glb gltf obj ply stl usdz fbx splat",
+    "archive": "zip tar tgz gz safetensors ckpt pt pth bin",
+    "file": "json txt csv pdf srt vtt md html npy npz xml",
 }
+_EXTENSIONS = {extension: medium for medium, known in _KNOWN.items() for extension in known.split()}
+_TYPES: Mapping[str, Medium] = {"image": "image", "audio": "audio", "video": "video"}
 _EXTENSION = re.compile(r"\.([a-z0-9]{2,11})(?:[?#].*)?$")
 _WORDS: tuple[tuple[Medium, re.Pattern[str]], ...] = (
     ("archive", re.compile(r"zip|archive|tar\b|weights|lora|checkpoint|safetensors")),
@@ -56,15 +54,14 @@ def medium_of_name(name: str, words: str = "") -> Medium | None:
 
 
 def medium_of_address(text: str) -> Medium | None:
-    """Of a URL by its extension, of a data URI by its type; None for anything else. A URL without a known extension
-    is a `file`."""
+    """Of a URL by its extension (`unknown` without one that tells), of a data URI by its type; None for what is no
+    address."""
     if text.startswith("data:"):
-        kind = text[5:16].partition("/")[0]
-        return kind if kind in ("image", "audio", "video") else "file"  # type: ignore[return-value]
+        return _TYPES.get(text[5:16].partition("/")[0], "file")
     if not text.startswith(("http://", "https://")) or any(space in text for space in " \n"):
         return None
     found = _EXTENSION.search(text.lower())
-    return _EXTENSIONS.get(found[1], "file") if found else "file"
+    return _EXTENSIONS.get(found[1], "unknown") if found else "unknown"
 
 
 def medium_of_output(value: Any) -> Medium | None:

@@ -69,17 +69,19 @@ def placed(talk: Conversation, schema: Schema, manner: Manner) -> Placed:
 
 
 def carrier_of(schema: Schema, manner: Manner | None = None) -> Input | None:
-    """The input that takes the client's words: by name, else the first required text, else the only text."""
-    names = (*manner.prompts, *PROMPTS) if manner else PROMPTS
-    for name in names:
-        found = schema.get(name)
-        if found and (found.text or (found.kind == "array" and found.item in ("string", "any") and not found.medium)):
-            return found
+    """The input that takes the client's words: what the family says, else one the model cannot do without, else one
+    of a usual name, else the only text there is."""
+    if manner and (told := schema.get(*manner.prompts)):
+        return told
+    named = [found for name in PROMPTS if (found := schema.get(name)) and _wordy(found)]
     texts = [each for each in schema if each.text and each.name not in (*SYSTEMS, *HISTORIES, *MESSAGES)]
-    required = [each for each in texts if not each.settled]
+    needed = [each for each in (*named, *texts) if not each.settled]
     likely = [each for each in texts if any(part in each.name.lower() for part in ("prompt", "text", "question"))]
-    only = texts if len(texts) == 1 else []
-    return next(iter([*required, *likely, *only]), None)
+    return next(iter([*needed, *named, *likely, *(texts if len(texts) == 1 else ())]), None)
+
+
+def _wordy(given: Input) -> bool:
+    return given.text or (given.many and given.item in ("string", "any") and not given.medium)
 
 
 def _prompted(talk: Conversation, carrier: Input, schema: Schema, manner: Manner) -> Placed:

@@ -21,6 +21,8 @@ _THINGS: dict[Medium, str] = {
 }
 _MOVING = {"fps", "num_frames", "video_length", "duration", "seconds", "frames_per_second", "generate_audio"}
 _SOUNDING = {"voice", "voice_id", "speaker", "lyrics", "audio_format", "sample_rate"}
+_DRAWING = {"width", "height", "aspect_ratio", "num_outputs", "num_inference_steps", "guidance_scale", "megapixels"}
+_SPEAKING = {"max_tokens", "max_new_tokens", "max_length", "top_k", "system_prompt"}
 
 
 def refuse_other_kinds(schema: Schema, kind: Literal["chat", "images"]) -> None:
@@ -38,12 +40,14 @@ def refuse_other_kinds(schema: Schema, kind: Literal["chat", "images"]) -> None:
 
 def made_by(schema: Schema) -> Medium | None:
     """What the model makes; None for text. By its example, else by the shape it declares and what it asks for."""
-    if schema.output in ("file", "files"):
-        return schema.medium or _guessed(schema)
-    if schema.output in ("object", "any"):
-        return schema.medium
+    shown = None if schema.medium == "unknown" else schema.medium
+    if schema.output in ("file", "files") or schema.medium == "unknown":
+        return shown or _guessed(schema)
+    if schema.output in ("object", "any") and not schema.answered:
+        names = set(schema.inputs)
+        return _guessed(schema) if names & _DRAWING and not names & _SPEAKING else None
     # A text whose example is an address, or a list of them, is a file whose schema does not say so.
-    return schema.medium if schema.output in ("text", "stream") else None
+    return shown if schema.output != "number" else None
 
 
 def _guessed(schema: Schema) -> Medium:

@@ -1,5 +1,6 @@
 """What a model version declares: its inputs as one flat list, its output, and a validator."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -18,6 +19,7 @@ _KINDS: Mapping[str, Kind] = {kind: kind for kind in ("string", "integer", "numb
 # An open lower bound has no smallest number above it that a model would understand; a hundredth is what models
 # with a closed one write.
 _ABOVE = 0.01
+_VECTORS = re.compile(r"embed|vector|features", re.IGNORECASE)
 
 
 class Input(Struct, frozen=True, kw_only=True):
@@ -106,6 +108,11 @@ class Schema:
     def medium(self) -> Medium | None:
         """What the example's output is; None without one, or when it is no file."""
         return medium_of_output(self._example.get("output"))
+
+    @property
+    def answered(self) -> bool:
+        """There is an example with an output."""
+        return self._example.get("output") is not None
 
     @cached_property
     def embeds(self) -> bool:
@@ -207,7 +214,8 @@ def _number(value: Any) -> float | None:
 def _medium(name: str, node: Node, item: Node, words: str, shown: Any) -> Medium | None:
     declared = (item or node).get("format") == "uri"
     if declared:
-        return medium_of_name(name, words) or medium_of_output(shown) or "file"
+        medium = medium_of_name(name, words) or medium_of_output(shown)
+        return medium if medium and medium != "unknown" else "file"
     # A few models take a picture's address as a plain string; only names that leave no doubt count.
     plain = node.get("type") == "string" and not node.get("enum") and name.lower() in EMBEDDABLE
     return EMBEDDABLE[name.lower()] if plain else None
@@ -241,7 +249,7 @@ def _vector(value: Any) -> bool:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0]
     if isinstance(value, dict):
-        return any(_vector(inner) for inner in value.values() if isinstance(inner, list))
+        return any(_vector(inner) for key, inner in value.items() if _VECTORS.search(key))
     return isinstance(value, list) and len(value) >= 16 and all(_number(each) is not None for each in value)
 
 

@@ -35,6 +35,7 @@ _AREAS = ("megapixels", "output_megapixels", "resolution", "image_resolution", "
 _SQUARES = ("size", "image_size", "resolution", "image_resolution", "output_size")
 _CUSTOM = "custom"
 _SHAPES = {"square": 1.0, "portrait": 2 / 3, "landscape": 3 / 2, "vertical": 9 / 16, "horizontal": 16 / 9, "wide": 16 / 9}
+_FREE_STEP = 16
 _CLOSE = 0.01
 """Ratios this near (1 %) are the same."""
 
@@ -130,11 +131,13 @@ def _within(pixels: Pixels, wide: Input, high: Input) -> Pixels:
         [side.minimum / asked for side, asked in ((wide, pixels.width), (high, pixels.height)) if side.minimum] + [0.0]
     )
     scale = max(scale, least)
-    return Pixels(_stepped(pixels.width * scale, wide), _stepped(pixels.height * scale, high))
+    # Free to choose, choose what every diffusion model can draw.
+    free = 1 if scale == 1 else _FREE_STEP
+    return Pixels(_stepped(pixels.width * scale, wide, free), _stepped(pixels.height * scale, high, free))
 
 
-def _stepped(number: float, side: Input) -> int:
-    step = _step(side)
+def _stepped(number: float, side: Input, free: int = 1) -> int:
+    step = math.lcm(_step(side), free)
     near = round(number / step) * step
     if side.maximum is not None and near > side.maximum:
         near = math.floor(side.maximum / step) * step

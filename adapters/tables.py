@@ -11,6 +11,7 @@ from adapters.wire.base import invalid_value
 from adapters.wire.replicate import Inputs
 
 _PASSTHROUGH = "replicate"
+_NEUTRAL = "negative_prompt"
 _FREE = ("string", "array", "object", "any")
 
 
@@ -36,6 +37,7 @@ class Draft:
         self._row = adapter.row
         self._schema = schema
         self._origins: dict[str, str] = {}
+        self._knobs: set[str] = set()
         self.inputs: Inputs = {}
         self.ignored: list[str] = []
         self.adjusted: list[str] = []
@@ -57,6 +59,7 @@ class Draft:
             if self._dropped(parameter):
                 self.ignored.append(parameter)
             else:
+                self._knobs.add(parameter)
                 self._place(parameter, self._rule(parameter, table)(value, self._schema))
 
     def pass_on(self, extra: Mapping[str, Any]) -> None:
@@ -86,6 +89,11 @@ class Draft:
                 self.inputs[missing.name] = self._known(missing)
         for problem in self._schema.problems(self.inputs):
             origin = self._origins.get(problem.field, problem.field)
+            if self._knob(problem.field):
+                # Some schemas contradict themselves (an integer that must be one of these strings): no value will do.
+                del self.inputs[problem.field]
+                self.ignored.append(origin)
+                continue
             raise InvalidRequest(
                 f"Invalid '{origin}': the model's input {problem.field!r} refuses it: {problem.message}.",
                 param=origin,
@@ -100,6 +108,10 @@ class Draft:
         if self._row and parameter in self._row.rename:
             return into(self._row.rename[parameter])
         return table.get(parameter) or into(parameter)
+
+    def _knob(self, name: str) -> bool:
+        given = self._schema.get(name)
+        return self._origins.get(name) in self._knobs and given is not None and not given.required
 
     def _dropped(self, name: str) -> bool:
         return bool(self._row and name in self._row.drop)
@@ -143,8 +155,16 @@ class Draft:
         shown = self._schema.example.get(missing.name)
         if knob and shown is not None and (fit := fitted(missing, shown)):
             return fit.value
+        if missing.name == _NEUTRAL and missing.text:
+            return ""
         raise MissingParameter(
-            f"Missing required parameter: '{missing.name}'. This model cannot run without it"
-            + ("; its operator may set it for everyone." if missing.secret else "."),
-            param=missing.name,
+            f"Missing required parameter: '{missing.name}'. {_reason(missing)}", param=missing.name
         )
+
+
+def _reason(missing: Input) -> str:
+    if missing.medium == "image":
+        return "This model works on an image: give its address by this name, or use /v1/images/edits."
+    if missing.secret:
+        return "This model cannot run without it; the gateway's operator can set it for everyone."
+    return "This model cannot run without it; give it by this name."

@@ -33,8 +33,10 @@ class ModelRef(Struct, frozen=True):
             raise ValueError(f"the version in {text!r} is not 64 hexadecimal digits")
         parts = path.split("/")
         if len(parts) == 3 and parts[0] == "deployments" and not version:
-            return cls(*_named(parts[1:], text), deployment=True)
-        return cls(*_named(parts, text), version=version or None)
+            owner, name = _named(parts[1:], text)
+            return cls(owner, name, deployment=True)
+        owner, name = _named(parts, text)
+        return cls(owner, name, version=version or None)
 
     @property
     def path(self) -> str:
@@ -47,10 +49,10 @@ class ModelRef(Struct, frozen=True):
         return ":".join(part for part in (self.path, self.version) if part)
 
 
-def _named(parts: list[str], text: str) -> list[str]:
+def _named(parts: list[str], text: str) -> tuple[str, str]:
     if len(parts) != 2 or not all(map(_PART.fullmatch, parts)):
         raise ValueError(f"{text!r} is not owner/name, owner/name:version, a version, or deployments/owner/name")
-    return parts
+    return parts[0], parts[1]
 
 
 class Metrics(Struct, frozen=True):
