@@ -97,7 +97,7 @@ class Prediction(Struct, frozen=True):
     status: str
     model: str = ""
     version: str | None = None
-    input: Raw | None = None
+    input: Raw = Raw(b"null")
     output: Any = None
     error: str | None = None
     logs: str | None = None

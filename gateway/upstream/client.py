@@ -267,10 +267,11 @@ class Upstream:
             await asyncio.wait(same)
 
     def _unclaimed(self, prediction: Prediction, model: Model, inputs_digest: str) -> bool:
-        if self._origin.tokens.maker(prediction.id) or prediction.input is None:
+        if self._origin.tokens.maker(prediction.id):
             return False
         same = prediction.model == model.path or (not model.ref.path and prediction.version == model.ref.version)
-        return same and digest(msgspec.json.decode(prediction.input, type=dict[str, Any])) == inputs_digest
+        inputs = msgspec.json.decode(prediction.input, type=dict[str, Any] | None)
+        return same and inputs is not None and digest(inputs) == inputs_digest
 
 
 class _Secret(Struct, frozen=True):

@@ -27,7 +27,8 @@ _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
 _BELL_FACTOR = 4
 _FAILED_POLLS = 5
-_MEASURED_AFTER = (0.05, 0.15, 0.4)
+_MEASURED_AFTER = (0.03, 0.1, 0.2, 0.4)
+"""The record lags behind the output: asked at once, it mostly has to be asked again."""
 
 
 class Plan(Struct, frozen=True):
@@ -80,7 +81,7 @@ class Waiting:
                     pass
             known = upstream.ended(prediction.id) or prediction
         if not _measured(known):
-            known = await self._measured(upstream, known)
+            known = await self.measured(upstream, known)
         if known.final:
             return known
         # The stream said `done`, and still it is not over for those who ask.
@@ -88,14 +89,14 @@ class Waiting:
             pass
         return upstream.ended(prediction.id) or known
 
-    async def _measured(self, upstream: Upstream, known: Prediction) -> Prediction:
+    async def measured(self, upstream: Upstream, known: Prediction) -> Prediction:
+        """A prediction whose output is known to be whole, with the rest of its record if that comes within a second."""
         try:
-            known = await upstream.get(known.id)
-            for pause in _MEASURED_AFTER:
-                if _measured(known):
-                    break
+            for pause in (0, *_MEASURED_AFTER) if known.final else _MEASURED_AFTER:
                 await asyncio.sleep(pause)
                 known = await upstream.get(known.id)
+                if _measured(known):
+                    break
         except ApiError:
             if not known.final:
                 raise
@@ -116,7 +117,7 @@ class _Watch:
     async def events(self) -> AsyncGenerator[Event]:
         # An output that is there already may be all of it, whatever the status says (api.md §4.3).
         if self._known.output is not None and not self._known.final:
-            self._known = await self._upstream.get(self._known.id)
+            self._known = await self._waiting.measured(self._upstream, self._known)
         for rung in (self._ended, self._streamed, self._polled):
             async with aclosing(rung()) as events:
                 async for event in events:

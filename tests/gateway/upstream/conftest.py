@@ -1,0 +1,73 @@
+"""A simulated Replicate on real sockets, and the upstream before it."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from adapters.wire.replicate import ModelRef
+from gateway.config import Config, SchemasConfig, UpstreamConfig
+from gateway.simulator import Settings, Simulator
+from gateway.upstream.client import Upstream
+from gateway.upstream.models import Model
+from gateway.upstream.schemas import Schemas
+from gateway.upstream.waiting import Waiting
+
+CONFIG = UpstreamConfig(connections=50, connect_seconds=1.0, read_seconds=2.0, retry_seconds=1.0, deadline_seconds=60)
+
+
+class DictShelf:
+    """A shelf in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[bytes, float]] = {}
+
+    async def load(self, key: str) -> tuple[bytes, float] | None:
+        return self.kept.get(key)
+
+    async def save(self, key: str, body: bytes) -> None:
+        self.kept[key] = body, time.time()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(Settings(stream_idle_seconds=0.5, boot_seconds=0.3)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def config() -> UpstreamConfig:
+    return CONFIG
+
+
+@pytest.fixture
+async def upstream(simulator: Simulator, config: UpstreamConfig) -> AsyncIterator[Upstream]:
+    upstream = Upstream(config, [simulator.token], simulator.base_url)
+    yield upstream
+    await upstream.aclose()
+
+
+@pytest.fixture
+def shelf() -> DictShelf:
+    return DictShelf()
+
+
+@pytest.fixture
+async def schemas(upstream: Upstream, shelf: DictShelf) -> AsyncIterator[Schemas]:
+    schemas = Schemas(upstream, SchemasConfig(), shelf)
+    yield schemas
+    await schemas.aclose()
+
+
+@pytest.fixture
+def waiting(config: UpstreamConfig) -> Waiting:
+    return Waiting(config)
+
+
+@pytest.fixture
+def settings(tmp_path: object) -> Config:
+    return Config()
+
+
+async def model_of(schemas: Schemas, name: str) -> Model:
+    return await schemas.get(ModelRef.parse(name))
