@@ -18,7 +18,7 @@ GROUP = "repligate.adapters"
 
 PLAIN: tuple[Adapter, ...] = (ChatAdapter(), ImageAdapter())
 
-A = TypeVar("A", bound=Adapter)
+A = TypeVar("A")
 
 
 class Catalog:
@@ -58,8 +58,8 @@ def installed() -> Catalog:
 
 
 def _shipped() -> list[Adapter]:
-    modules = [importlib.import_module(f"{families.__name__}.{each.name}") for each in pkgutil.iter_modules(families.__path__)]
-    return [adapter for module in modules for adapter in module.FAMILY]
+    names = [f"{families.__name__}.{each.name}" for each in pkgutil.iter_modules(families.__path__)]
+    return [adapter for name in names for adapter in importlib.import_module(name).FAMILY]
 
 
 def _installed() -> list[Adapter]:

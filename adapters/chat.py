@@ -11,11 +11,11 @@ from adapters.efforts import reasoning_effort
 from adapters.errors import Unsupported
 from adapters.fanout import seeded
 from adapters.limits import MAX_TOKENS, limited
-from adapters.prompts import Manner, Placed, carrier_of, placed
+from adapters.prompts import Manner, Placed, placed
 from adapters.refusals import refuse_other_kinds
 from adapters.schema import Schema
 from adapters.streams import ChatStream
-from adapters.tables import Draft, into, nowhere
+from adapters.tables import Draft, into, nowhere, substituted
 from adapters.templates import template_named
 from adapters.usage import Counted
 from adapters.wire.chat import ChatCompletion, ChatRequest
@@ -107,9 +107,7 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         reading = limited(draft, request, schema, self.renamed("max_tokens") or MAX_TOKENS)
         draft.pass_on(request.extra)
         inputs = seeded(draft.finish(), schema, [1] * (request.n or 1))
-        return draft.prepared(
-            inputs, replace(reading, stops=(*request.stops, *words.stops), thinking=self.thinking)
-        )
+        return draft.prepared(inputs, replace(reading, stops=(*request.stops, *words.stops), thinking=self.thinking))
 
     def parse(
         self, request: ChatRequest, predictions: Sequence[Prediction], stamp: Stamp, prepared: Prepared
@@ -126,8 +124,7 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         return ChatStream(request, Stamp("", 0, ""), prepared).counted(predictions)
 
     def _schema(self, schema: Schema) -> Schema:
-        # A stub that was mended needs its substitute no more.
-        return self.instead if self.instead and not carrier_of(schema) else schema
+        return substituted(schema, self.instead)
 
     def _manner(self) -> Manner:
         row, manner = self.row, self.manner
@@ -137,6 +134,8 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
             template=template_named(row.template) if row.template else manner.template,
             base=manner.base and not row.template,
             mention=manner.mention,
+            asking=manner.asking,
+            showing=manner.showing,
             prompts=(*self.renamed("messages"), *self.renamed("prompt"), *manner.prompts),
             systems=(*self.renamed("system"), *manner.systems),
             images=(*self.renamed("image"), *manner.images),
@@ -176,7 +175,8 @@ def _refuse_features(request: ChatRequest) -> None:
         ("moderation", bool(request.moderation)),
     ):
         if asked:
-            raise Unsupported(f"Unsupported parameter: '{parameter}' is not supported with this model.", param=parameter)
+            what = f"Unsupported parameter: '{parameter}' is not supported with this model."
+            raise Unsupported(what, param=parameter)
 
 
 def _forces_tool(choice: str | dict[str, Any] | None) -> bool:

@@ -7,10 +7,12 @@ from adapters.errors import ApiError, ContentRefused, ModelBusy, PredictionFaile
 from adapters.wire.replicate import Prediction
 
 # Replicate's three-digit codes stand in parentheses at the end; the words come without them from community models.
-_REFUSED = re.compile(r"\bE005\b|nsfw|flagged as sensitive|safety (?:filter|checker|system)|content polic|moderation", re.I)
+_REFUSED = re.compile(
+    r"\bE005\b|nsfw|flagged as sensitive|safety (?:filter|checker|system)|content polic|moderation", re.IGNORECASE
+)
 _BUSY = re.compile(r"\bE00[34]\b|high demand|temporarily unavailable")
-_TIMED_OUT = re.compile(r"timed out|\bE6716\b", re.I)
-_SIGNS = re.compile(r"nsfw|flagged|safety checker|total safe images: 0|content polic|sensitive", re.I)
+_TIMED_OUT = re.compile(r"timed out|\bE6716\b", re.IGNORECASE)
+_SIGNS = re.compile(r"nsfw|flagged|safety checker|total safe images: 0|content polic|sensitive", re.IGNORECASE)
 _LONGEST = 300
 _PRIVATE = 8
 

@@ -17,14 +17,16 @@ from adapters.prompts import carrier_of
 from adapters.refusals import refuse_other_kinds
 from adapters.schema import Schema
 from adapters.sizes import AUTO, size_rule
-from adapters.tables import Draft, into
+from adapters.tables import Draft, into, substituted
 from adapters.usage import logged_tokens
 from adapters.wire.images import Image, ImageFile, ImageRequest, ImagesResponse, ImagesUsage, InputTokensDetails
 from adapters.wire.replicate import Inputs, Prediction
 
 _PROMPTS = ("prompt", "text", "text_prompt", "prompt_text", "input_prompt", "positive_prompt", "caption", "description")
 _QUALITIES = {"hd": ("high", "hd"), "standard": ("standard", "medium", "normal"), "auto": ("auto",)}
-_REVISED = re.compile(r"^(?:prompt used|revised prompt|enhanced prompt|upsampled prompt)\s*:\s*(.+?)\s*$", re.I | re.M)
+_REVISED = re.compile(
+    r"^(?:prompt used|revised prompt|enhanced prompt|upsampled prompt)\s*:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE
+)
 
 
 def _quality(value: Any, schema: Schema) -> Inputs:
@@ -72,7 +74,7 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         MissingParameter; nothing was spent."""
         if request.stream:
             raise Unsupported("Unsupported parameter: 'stream' is not supported with this model.", param="stream")
-        schema = self.instead if self.instead and not carrier_of(schema) else schema
+        schema = substituted(schema, self.instead)
         refuse_other_kinds(schema, "images")
         draft = Draft(self, schema)
         draft.put("prompt", self._prompted(request, schema))

@@ -31,7 +31,8 @@ def limited(draft: Draft, request: ChatRequest, schema: Schema, names: tuple[str
     if limit is None:
         return Reading()
     parameter = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
-    found = next((given for given in map(schema.get, names) if given and given.kind in ("integer", "number", "any")), None)
+    usable = [given for given in map(schema.get, names) if given and given.kind in ("integer", "number", "any")]
+    found = next(iter(usable), None)
     if found is None or (fit := fitted(found, limit)) is None:
         draft.adjusted.append(parameter)
         return Reading(limit=limit, cut=True)

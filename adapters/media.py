@@ -39,7 +39,7 @@ _WORDS: tuple[tuple[Medium, re.Pattern[str]], ...] = (
     ("archive", re.compile(r"zip|archive|tar\b|weights|lora|checkpoint|safetensors")),
     ("audio", re.compile(r"audio|voice|speaker|sound|song|speech|vocal|music|wav\b|mp3")),
     ("video", re.compile(r"video|movie|film")),
-    ("image", re.compile(r"image|img|photo|picture|face|mask|frame|portrait|sketch|garm|human|pose|logo|selfie|style_ref")),
+    ("image", re.compile(r"image|img|photo|picture|face|mask|frame|portrait|sketch|garm|human|pose|logo|selfie")),
     ("file", re.compile(r"document|pdf|\bdoc|json|csv|subtitle|transcript|text")),
 )
 

@@ -1,6 +1,7 @@
 """The rule for conversations: which of a model's inputs they go to, and written how."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -30,12 +31,15 @@ class Manner(Struct, frozen=True, kw_only=True):
     """What the schema does not tell of a family's prompts.
 
     `template` is the markup it was trained on; `base` says it was trained on none and only goes on writing;
-    `mention` is how its prompt speaks of a picture's input (`{name}`).
+    `mention` is how its prompt speaks of a picture's input (`{name}`); `asking` are inputs that go with words,
+    `showing` those that go with a picture alone.
     """
 
     template: Template | None = None
     base: bool = False
     mention: str = ""
+    asking: Mapping[str, Any] = {}
+    showing: Mapping[str, Any] = {}
     prompts: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
@@ -54,18 +58,29 @@ def placed(talk: Conversation, schema: Schema, manner: Manner) -> Placed:
 
     Raises Unsupported for files the model has no place for.
     """
-    listing = schema.get(*MESSAGES)
     carrier = carrier_of(schema, manner)
+    listing = schema.get(*MESSAGES) or _told_by_list(carrier, schema)
     alone = len(talk.turns) == 1
     if listing and not (talk.files and carrier and alone):
         return Placed({listing.name: _listed(talk, listing)})
     files, names = _files(talk, schema, manner)
+    silent = not talk.text.strip()
     if carrier is None:
-        return Placed(files, wordless=bool(talk.text.strip()))
+        return Placed(files, wordless=not silent)
+    if silent and files and carrier.settled:
+        return Placed({**files, **manner.showing})
     if manner.mention and names:
         talk = _mentioning(talk, [manner.mention.format(name=name) for name in names])
     words = _prompted(talk, carrier, schema, manner)
-    return Placed({**files, **words.inputs}, words.stops)
+    return Placed({**files, **words.inputs, **manner.asking}, words.stops)
+
+
+def _told_by_list(carrier: Input | None, schema: Schema) -> Input | None:
+    """A prompt whose own default or example is a list of messages in JSON wants one."""
+    for shown in (carrier.default, schema.example.get(carrier.name)) if carrier and carrier.kind == "string" else ():
+        if isinstance(shown, str) and shown.lstrip().startswith("[") and '"role"' in shown:
+            return carrier
+    return None
 
 
 def carrier_of(schema: Schema, manner: Manner | None = None) -> Input | None:
@@ -87,7 +102,7 @@ def _wordy(given: Input) -> bool:
 def _prompted(talk: Conversation, carrier: Input, schema: Schema, manner: Manner) -> Placed:
     system = schema.get(*manner.systems, *SYSTEMS)
     if template_input := schema.get("prompt_template"):
-        return _templated(talk, carrier, system, template_input, schema, manner)
+        return _templated(talk, carrier, template_input, schema, manner)
     if (history := schema.get(*HISTORIES)) and len(talk.said) > 1:
         return _remembered(talk, carrier, system, history)
     template = manner.template or template_shown(carrier.default, schema.example.get(carrier.name))
@@ -96,9 +111,8 @@ def _prompted(talk: Conversation, carrier: Input, schema: Schema, manner: Manner
     return _plain(talk, carrier, system, manner)
 
 
-def _templated(
-    talk: Conversation, carrier: Input, system: Input | None, asked: Input, schema: Schema, manner: Manner
-) -> Placed:
+def _templated(talk: Conversation, carrier: Input, asked: Input, schema: Schema, manner: Manner) -> Placed:
+    system = schema.get(*manner.systems, *SYSTEMS)
     own = asked.default if isinstance(asked.default, str) else str(schema.example.get(asked.name) or "")
     template = manner.template or template_shown(own)
     holds_system = system is not None and any(place in own for place in _SYSTEM_PLACES)
@@ -166,9 +180,8 @@ def _shaped(text: str, carrier: Input) -> Any:
 
 
 def _listed(talk: Conversation, listing: Input) -> Any:
-    messages: list[dict[str, Any]] = [{"role": "system", "content": talk.system}] if talk.system else []
-    for turn in talk.turns:
-        messages.append({"role": turn.role, "content": _content(turn.text, turn.files)})
+    system: list[dict[str, Any]] = [{"role": "system", "content": talk.system}] if talk.system else []
+    messages = [*system, *({"role": turn.role, "content": _content(turn.text, turn.files)} for turn in talk.turns)]
     return json.dumps(messages, ensure_ascii=False) if listing.kind == "string" else messages
 
 
@@ -223,7 +236,8 @@ def _attached(given: list[Attached], places: list[Input], names: list[str]) -> I
         raise Unsupported(f"This model takes no {given[0].medium}s.", param=given[0].path)
     if many := next((place for place in places if place.many), None):
         if many.longest is not None and len(given) > many.longest:
-            raise Unsupported(f"This model takes {many.longest} {many.medium}s at most.", param=given[many.longest].path)
+            most = f"This model takes {many.longest} {many.medium}s at most."
+            raise Unsupported(most, param=given[many.longest].path)
         names.append(many.name)
         return {many.name: [each.address for each in given]}
     if len(given) > len(places):

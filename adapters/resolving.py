@@ -59,22 +59,29 @@ def validatable(declared: Node, document: Mapping[str, Any]) -> Node:
     """The inputs' schema as JSON Schema 2020-12: OpenAPI 3.0's `nullable` and boolean bounds are rewritten, and the
     components stand beside it so that references still lead somewhere."""
     components = document.get("components")
+    schemas = components.get("schemas") if isinstance(components, Mapping) else None
     return {
         "type": "object",
-        "properties": _rewritten(declared.get("properties") or {}, named=True),
+        "properties": _each_rewritten(declared.get("properties")),
         "required": [name for name in declared.get("required") or () if isinstance(name, str)],
-        "components": _rewritten(components if isinstance(components, Mapping) else {}, named=True),
+        "components": {"schemas": _each_rewritten(schemas)},
     }
 
 
-def _rewritten(node: Any, named: bool = False) -> Any:
+def _each_rewritten(named: Any) -> Node:
+    return {name: _rewritten(node) for name, node in named.items()} if isinstance(named, Mapping) else {}
+
+
+def _rewritten(node: Any) -> Any:
     if isinstance(node, list):
         return [_rewritten(each) for each in node]
     if not isinstance(node, Mapping):
         return node
-    if named:
-        return {name: _rewritten(each, named=name == "schemas") for name, each in node.items()}
-    plain = {key: _rewritten(value, named=key == "properties") for key, value in node.items() if key not in _MARKS}
+    plain = {
+        key: _each_rewritten(value) if key == "properties" else _rewritten(value)
+        for key, value in node.items()
+        if key not in _MARKS
+    }
     _rebound(plain, "minimum", "exclusiveMinimum")
     _rebound(plain, "maximum", "exclusiveMaximum")
     return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
@@ -82,9 +89,8 @@ def _rewritten(node: Any, named: bool = False) -> Any:
 
 def _rebound(node: Node, bound: str, exclusive: str) -> None:
     # OpenAPI 3.0 writes `exclusiveMinimum: true` beside the number, JSON Schema the number itself.
-    if isinstance(node.get(exclusive), bool):
-        if node.pop(exclusive) and bound in node:
-            node[exclusive] = node.pop(bound)
+    if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+        node[exclusive] = node.pop(bound)
 
 
 def _nodes(value: Any) -> list[Node]:

@@ -83,7 +83,7 @@ class Schema:
         required = {name for name in declared.get("required") or () if isinstance(name, str)}
         shown = _dict(_dict(example).get("input"))
         inputs = {
-            name: _input(name, resolver.resolved(_dict(node)), resolver, name in required, shown.get(name))
+            name: _input(name, resolver.resolved(_dict(node)), resolver, required, shown.get(name))
             for name, node in _ordered(_dict(declared.get("properties")))
         }
         output = _output(resolver.resolved(resolver.component("Output")), resolver)
@@ -152,7 +152,7 @@ def _ordered(properties: Node) -> list[tuple[str, Any]]:
     return sorted(properties.items(), key=place)
 
 
-def _input(name: str, node: Node, resolver: Resolver, required: bool, shown: Any) -> Input:
+def _input(name: str, node: Node, resolver: Resolver, required: set[str], shown: Any) -> Input:
     kind = _kind(node)
     item = resolver.resolved(_dict(node.get("items"))) if kind == "array" else {}
     words = " ".join(str(node.get(key) or "") for key in ("title", "description"))
@@ -167,7 +167,7 @@ def _input(name: str, node: Node, resolver: Resolver, required: bool, shown: Any
         maximum=high,
         step=_number(node.get("multipleOf")),
         longest=node.get("maxItems") if kind == "array" else node.get("maxLength"),
-        required=required,
+        required=name in required,
         nullable=bool(node.get("nullable")),
         secret=bool(node.get("x-cog-secret") or node.get("writeOnly") or node.get("format") == "password"),
         medium=_medium(name, node, item, words, shown),

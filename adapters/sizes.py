@@ -14,10 +14,10 @@ AUTO = "auto"
 
 _PIXELS = re.compile(r"^\s*(\d{1,5})\s*[xX×*]\s*(\d{1,5})\s*$")
 _PAIR = re.compile(r"(\d+(?:\.\d+)?)\s*[xX×*:/_]\s*(\d+(?:\.\d+)?)")
-_MEGA = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:mp|megapixels?)?\s*$", re.I)
-_KILO = re.compile(r"^\s*([1248])\s*k\s*$", re.I)
-_LINES = re.compile(r"^\s*(\d{3,4})\s*p\s*$", re.I)
-_MULTIPLE = re.compile(r"multiples? of (\d+)", re.I)
+_MEGA = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:mp|megapixels?)?\s*$", re.IGNORECASE)
+_KILO = re.compile(r"^\s*([1248])\s*k\s*$", re.IGNORECASE)
+_LINES = re.compile(r"^\s*(\d{3,4})\s*p\s*$", re.IGNORECASE)
+_MULTIPLE = re.compile(r"multiples? of (\d+)", re.IGNORECASE)
 
 _SIDES = (
     ("width", "height"),
@@ -34,7 +34,14 @@ _RATIOS = ("aspect_ratio", "ratio", "aspect", "orientation", "image_aspect_ratio
 _AREAS = ("megapixels", "output_megapixels", "resolution", "image_resolution", "size", "image_size", "quality")
 _SQUARES = ("size", "image_size", "resolution", "image_resolution", "output_size")
 _CUSTOM = "custom"
-_SHAPES = {"square": 1.0, "portrait": 2 / 3, "landscape": 3 / 2, "vertical": 9 / 16, "horizontal": 16 / 9, "wide": 16 / 9}
+_SHAPES = {
+    "square": 1.0,
+    "portrait": 2 / 3,
+    "landscape": 3 / 2,
+    "vertical": 9 / 16,
+    "horizontal": 16 / 9,
+    "wide": 16 / 9,
+}
 _FREE_STEP = 16
 _CLOSE = 0.01
 """Ratios this near (1 %) are the same."""

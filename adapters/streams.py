@@ -23,7 +23,7 @@ from adapters.wire.chat import (
     Delta,
     FinishReason,
 )
-from adapters.wire.replicate import Done, Event, Failure, Output, Prediction
+from adapters.wire.replicate import Event, Failure, Output, Prediction
 
 _OPENING = Delta(role="assistant", content="", refusal=None)
 _CLOSING = Delta()

@@ -30,6 +30,12 @@ def nowhere(value: Any, schema: Schema) -> Inputs:
     return {}
 
 
+def substituted(schema: Schema, instead: Schema | None) -> Schema:
+    """What the family says the model's inputs really are, as long as its published schema shows none of them: a stub
+    that was mended needs no substitute."""
+    return instead if instead and not set(schema.inputs) & set(instead.inputs) else schema
+
+
 class Draft:
     """One model's input while it is being written; knows which parameter each input came from."""
 
@@ -157,9 +163,7 @@ class Draft:
             return fit.value
         if missing.name == _NEUTRAL and missing.text:
             return ""
-        raise MissingParameter(
-            f"Missing required parameter: '{missing.name}'. {_reason(missing)}", param=missing.name
-        )
+        raise MissingParameter(f"Missing required parameter: '{missing.name}'. {_reason(missing)}", param=missing.name)
 
 
 def _reason(missing: Input) -> str:

@@ -136,8 +136,17 @@ def _spoken(system: str, user: str, assistant: str, end: str, between: str = "\n
     """A template of plain words: a label for each side, and what ends an answer."""
     return (
         "{% if system %}" + system + "{{ system }}" + between + "{% endif %}{% for turn in turns %}"
-        "{% if turn.role == 'user' %}" + user + "{{ turn.text }}" + between + "{% else %}" + assistant
-        + "{{ turn.text }}" + end + between + "{% endif %}{% endfor %}" + assistant.rstrip(" ")
+        "{% if turn.role == 'user' %}"
+        + user
+        + "{{ turn.text }}"
+        + between
+        + "{% else %}"
+        + assistant
+        + "{{ turn.text }}"
+        + end
+        + between
+        + "{% endif %}{% endfor %}"
+        + assistant.rstrip(" ")
     )
 
 
@@ -255,6 +264,13 @@ _ALL = (
         labels=("### Instruction:", "### Response:", "### Input:"),
         stops=("\n### Instruction:",),
         signs=("### Instruction",),
+    ),
+    Template(
+        name="granite-code",
+        source=_spoken("System:\n", "Question:\n", "Answer:\n", ""),
+        labels=("System:", "Question:", "Answer:"),
+        stops=("\nQuestion:",),
+        signs=("Question:\n", "Answer:\n"),
     ),
     Template(
         name="vicuna",

@@ -35,7 +35,7 @@ class Thoughts:
     `inside` is for models whose template has already opened the first thought.
     """
 
-    def __init__(self, inside: bool = False) -> None:
+    def __init__(self, *, inside: bool = False) -> None:
         self._held = ""
         self._close = _USUAL if inside else ""
         self._fresh = True
@@ -53,19 +53,19 @@ class Thoughts:
         """The rest; an unclosed thought was one to the end."""
         return self._take(last=True)
 
-    def _take(self, last: bool) -> Told:
+    def _take(self, *, last: bool) -> Told:
         answer, thoughts = "", ""
         while self._held:
             before = self._held, self._close
             if self._close:
-                thoughts += self._think(last)
+                thoughts += self._think(last=last)
             else:
-                answer += self._begin(last)
+                answer += self._begin(last=last)
             if (self._held, self._close) == before:
                 break
         return Told(answer, thoughts)
 
-    def _begin(self, last: bool) -> str:
+    def _begin(self, *, last: bool) -> str:
         bare = self._held.lstrip()
         if self._answering or (last and not bare):
             text, self._held = "" if self._thought else self._held, ""
@@ -80,8 +80,8 @@ class Thoughts:
         text, self._held, self._answering = bare if self._thought else self._held, "", True
         return text
 
-    def _think(self, last: bool) -> str:
-        if self._fresh and not self._open(last):
+    def _think(self, *, last: bool) -> str:
+        if self._fresh and not self._open(last=last):
             return ""
         at = self._held.find(self._close)
         if at >= 0:
@@ -94,7 +94,7 @@ class Thoughts:
         self._held = "" if last else self._held[len(text) :]
         return text
 
-    def _open(self, last: bool) -> bool:
+    def _open(self, *, last: bool) -> bool:
         """Drops leading space, and an opening tag that repeats the template's; False while that is undecided."""
         bare = self._held.lstrip()
         opening = next(tag for tag, close in _TAGS.items() if close == self._close)

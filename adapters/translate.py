@@ -30,9 +30,7 @@ KINDS: Mapping[str, KindOf] = {
 }
 
 
-def translate(
-    kind: str, record: Mapping[str, Any], request: bytes, catalog: Catalog | None = None
-) -> dict[str, Any]:
+def translate(kind: str, record: Mapping[str, Any], request: bytes, catalog: Catalog | None = None) -> dict[str, Any]:
     """`{"model", "inputs", "ignored", "adjusted"}` for a model object as Replicate's API gives it, or
     `{"model", "error": {"message", "type", "param", "code"}}`. `inputs` has one object per prediction.
 

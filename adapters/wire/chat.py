@@ -268,8 +268,8 @@ class Delta(Struct, frozen=True, kw_only=True):
     """What one chunk adds; the finish chunk's is empty."""
 
     role: Literal["assistant"] | UnsetType = UNSET
-    content: str | None | UnsetType = UNSET
-    refusal: str | None | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
+    refusal: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
 
 
@@ -292,4 +292,4 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
     choices: tuple[ChunkChoice, ...]
     service_tier: str | None = "default"
     system_fingerprint: str | None = None
-    usage: Usage | None | UnsetType = UNSET
+    usage: Usage | UnsetType | None = UNSET
