@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 
 from gateway.simulator import problems
 from gateway.simulator.problems import Page, Problem
-from gateway.simulator.routes import account, control, models, predictions
+from gateway.simulator.routes import account, control, deployments, discovery, files, models, predictions, trainings
 from gateway.simulator.world import World
 
 Ask = Request[Any, Any, State]
@@ -21,7 +21,7 @@ def create_api(world: World) -> Litestar:
     def the_world() -> World:
         return world
 
-    described = (account, models, predictions)
+    described = (account, discovery, deployments, files, models, predictions, trainings)
     handlers = [handler for module in described for handler in module.HANDLERS]
     return Litestar(
         route_handlers=[Router("/v1", route_handlers=handlers), Router("/control", route_handlers=control.HANDLERS)],

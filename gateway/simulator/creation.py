@@ -61,7 +61,7 @@ def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Predic
         scene=scene,
         settings=world.settings,
         token_counts=world.switches.token_counts,
-        outputs=world.outputs,
+        open=world.opened,
     )
     performance = play(part)
     prediction = Prediction(

@@ -1,11 +1,13 @@
 """Uploaded files: what the account put in, for as long as it is kept."""
 
 import base64
+import binascii
 import hashlib
 import hmac
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -92,3 +94,14 @@ def signature(owner: str, id: str, expiry: str) -> str:
 def is_signed(owner: str, id: str, expiry: str, given: str) -> bool:
     """Tell whether a download was signed by `signature`."""
     return hmac.compare_digest(signature(owner, id, expiry).encode(), given.encode())
+
+
+def inlined(url: str) -> bytes | None:
+    """Return the content of a data URL; None when it cannot be read."""
+    head, _, body = url.partition(",")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body)
+    except binascii.Error:
+        return None

@@ -1,12 +1,10 @@
 """Pictures: real files of the size and format asked for, that show the prompt, the seed and the model."""
 
-import base64
-import binascii
 import io
 import math
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -49,9 +47,12 @@ class Drawing(Struct, frozen=True, kw_only=True):
         return _saved(picture, self)
 
 
-def drawings(inputs: Mapping[str, Any], model: str, fallback: str) -> list[Drawing]:
+Open = Callable[[Any], bytes | None]
+
+
+def drawings(inputs: Mapping[str, Any], model: str, fallback: str, open_: Open) -> list[Drawing]:
     """Return what an input asks for: as many pictures as it says, of its size and format (else the fallback's)."""
-    width, height = size(inputs)
+    width, height = size(inputs, open_)
     seed = inputs.get("seed")
     first = seed if isinstance(seed, int) else seeded(inputs, model).randrange(2**31)
     return [
@@ -69,7 +70,7 @@ def drawings(inputs: Mapping[str, Any], model: str, fallback: str) -> list[Drawi
     ]
 
 
-def size(inputs: Mapping[str, Any]) -> tuple[int, int]:
+def size(inputs: Mapping[str, Any], open_: Open) -> tuple[int, int]:
     """Return the width and height an input asks for, in pixels."""
     width, height = _whole(inputs.get("width")), _whole(inputs.get("height"))
     ratio = inputs.get("aspect_ratio")
@@ -83,7 +84,7 @@ def size(inputs: Mapping[str, Any]) -> tuple[int, int]:
         return _bounded(int(pixels[1]), int(pixels[2]))
     if shape := _RATIO.match(str(ratio or "")):
         return _of_ratio(float(shape[1]) / float(shape[2]), _area(inputs))
-    given = _given_size(inputs)
+    given = _given_size(inputs, open_)
     if given:
         return given
     if width and height:
@@ -115,9 +116,9 @@ def _bounded(width: int, height: int) -> tuple[int, int]:
     return max(1, min(width, _LARGEST)), max(1, min(height, _LARGEST))
 
 
-def _given_size(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the size of the picture that was sent along in a data URL, scaled if the input says so."""
-    content = next((found for name in _GIVEN if (found := data_url(inputs.get(name)))), None)
+def _given_size(inputs: Mapping[str, Any], open_: Open) -> tuple[int, int] | None:
+    """Return the size of the picture that was sent along, scaled if the input says so."""
+    content = next((found for name in _GIVEN if (found := open_(inputs.get(name)))), None)
     if content is None:
         return None
     try:
@@ -127,19 +128,6 @@ def _given_size(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     scale = next((float(inputs[name]) for name in _SCALES if isinstance(inputs.get(name), int | float)), 1.0)
     return _bounded(round(width * scale), round(height * scale))
-
-
-def data_url(value: Any) -> bytes | None:
-    """Return the content of a base64 data URL; None for anything else."""
-    if not isinstance(value, str) or not value.startswith("data:"):
-        return None
-    head, _, body = value.partition(",")
-    if not head.endswith(";base64"):
-        return None
-    try:
-        return base64.b64decode(body)
-    except binascii.Error:
-        return None
 
 
 def _whole(value: Any) -> int:

@@ -245,8 +245,15 @@ class Simulator:
         )
 
     def prediction(self, id: str) -> Seen:
-        """Return one prediction."""
-        return next(prediction for prediction in self.predictions() if prediction.id == id)
+        """Return one prediction; raise LookupError when there is none of that id."""
+        found = self._ask(lambda world: world.predictions.find(id))
+        if found is None:
+            raise LookupError(id)
+        return self._ask(lambda _: seen(found))
+
+    def status(self, id: str) -> str:
+        """Return the status of one prediction."""
+        return self.prediction(id).status
 
     def last(self) -> Seen:
         """Return the prediction created last; raise LookupError when there is none."""

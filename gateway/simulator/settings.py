@@ -87,12 +87,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     stream_port: int = 0
     public_host: str = ""
     """The host name written into URLs; that of `host` when empty."""
-    models: tuple[Path, ...] = ()
-    """Folders or files of further model records, in the API's own form."""
+    models: Path | tuple[Path, ...] | None = None
+    """A folder or file of further model records, or several, in the API's own form."""
     pace: float = 0.0
     """Tokens per second of text models whose scene sets no pace; 0 is as fast as it goes."""
     picture_seconds: float = 0.0
     """How long a picture takes when its scene does not say."""
+    training_seconds: float = 0.2
+    """How long a training takes."""
     boot_seconds: float = 1.5
     """How long a cold boot takes."""
     clock_speed: float = 1.0

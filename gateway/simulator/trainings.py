@@ -1,10 +1,11 @@
 """Trainings: runs that end in a new version of a model."""
 
+import asyncio
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from gateway.simulator.clock import Timer, fresh_time, stored_time
+from gateway.simulator.clock import fresh_time, stored_time
 
 TrainingStatus = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
@@ -26,7 +27,9 @@ class Training(Struct, kw_only=True, eq=False):
     output: dict[str, str] | None = None
     logs: str = ""
     error: str | None = None
-    timers: list[Timer] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    announced: dict[str, float] = field(default_factory=dict)
+    """When its webhook last heard of each kind of event."""
 
     @property
     def final(self) -> bool:

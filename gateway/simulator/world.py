@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from msgspec import Struct
 from gateway.simulator.clock import Clock
 from gateway.simulator.deployments import Deployments
 from gateway.simulator.diary import Diary
-from gateway.simulator.files import Files
+from gateway.simulator.files import Files, inlined
 from gateway.simulator.ids import Ids
 from gateway.simulator.limits import Buckets
 from gateway.simulator.outputs import Outputs
@@ -55,8 +56,17 @@ class World:
         self._furnish()
 
     def _furnish(self) -> None:
-        self.records = Records([*shipped(), *loaded(self.settings.models)])
+        self.records = Records([*shipped(), *loaded(_paths(self.settings.models))])
         self.deployments = Deployments.furnished(self.settings.owner, self.records, self.clock.now())
+
+    def opened(self, value: Any) -> bytes | None:
+        """Return the content of a file input: a data URL, an upload, or an output; None for what lies elsewhere."""
+        if not isinstance(value, str):
+            return None
+        if value.startswith("data:"):
+            return inlined(value)
+        file = self.files.find(value.removeprefix(f"{self.addresses.api}/v1/files/"))
+        return file.content if file else self.outputs.content(value)
 
     def shown_model(self, model: Model) -> dict[str, Any]:
         """Return the model object of the API; the files of its example are served by our own delivery host."""
@@ -72,7 +82,7 @@ class World:
         return task
 
     def turn(self, changes: dict[str, Any]) -> Switches:
-        """Turn some switches."""
+        """Turn some switches; raise `msgspec.ValidationError` for one that does not exist or cannot stand so."""
         self.switches = msgspec.convert(
             msgspec.to_builtins(self.switches) | changes, type=_StrictSwitches, strict=False
         )
@@ -109,6 +119,12 @@ class World:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.web.aclose()
+
+
+def _paths(models: Path | tuple[Path, ...] | None) -> tuple[Path, ...]:
+    if models is None:
+        return ()
+    return (models,) if isinstance(models, Path) else models
 
 
 def _moved(value: Any, delivery: str) -> Any:
