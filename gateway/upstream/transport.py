@@ -7,11 +7,13 @@ connection all `ConnectTimeout`. Whoever believes that sends a paid create twice
     everything else                                    it may have arrived
 """
 
+import re
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import httpx
@@ -21,6 +23,11 @@ from gateway.config import UpstreamConfig
 
 _KEEPALIVE_SECONDS = 15.0
 """Shorter than any server's: one that hangs up on an idle connection must not meet a create on its way."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?")
+"""A name or address that NO_PROXY may spare; ranges are not understood and spare nothing."""
+
+_PIECE = 256 * 1024
 
 _FAILURES: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
@@ -61,7 +68,7 @@ class Transport(AiohttpTransport):
         mark = _waiting.set(wait)
         try:
             with _named(wait):
-                response = await super().handle_async_request(request)
+                response = await super().handle_async_request(_in_pieces(request))
         finally:
             _waiting.reset(mark)
         if isinstance(response.stream, httpx.AsyncByteStream):
@@ -75,6 +82,30 @@ class Transport(AiohttpTransport):
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_queue_traced()]
         )
+
+
+class _Pieces(httpx.AsyncByteStream):
+    """A large body a piece at a time, so that writing it holds up nobody else."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for begin in range(0, len(self._content), _PIECE):
+            yield self._content[begin : begin + _PIECE]
+
+
+def _in_pieces(request: httpx.Request) -> httpx.Request:
+    try:
+        content = request.content
+    except httpx.RequestNotRead:
+        return request
+    if len(content) <= _PIECE:
+        return request
+    # The headers keep the length: the body goes out whole, not chunked.
+    return httpx.Request(
+        request.method, request.url, headers=request.headers, stream=_Pieces(content), extensions=request.extensions
+    )
 
 
 class _Body(httpx.AsyncByteStream):
@@ -103,6 +134,8 @@ def client(config: UpstreamConfig, proxies: Mapping[str, str] | None = None) -> 
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": "repligate"},
+        # One client's session must not be told apart, or mixed up, by a cookie of another's.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
 
 
@@ -129,9 +162,11 @@ def _mounts(connections: int, proxies: Mapping[str, str]) -> dict[str, httpx.Asy
     if not mounts:
         return {}
     direct = [host.strip().lstrip(".") for host in proxies.get("no", "").split(",")]
-    for host in filter(None, ["127.0.0.1", "localhost", "[::1]", *direct]):
-        mounts |= {"all://": None} if host == "*" else {f"all://{host}": None, f"all://*.{host}": None}
-    return {} if "*" in direct else mounts
+    if "*" in direct:
+        return {}
+    for host in filter(_HOST.fullmatch, ["localhost", *direct]):
+        mounts |= {f"all://{host}": None, f"all://*.{host}": None}
+    return mounts | {"all://127.0.0.1": None, "all://[::1]": None}
 
 
 @contextmanager
