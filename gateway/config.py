@@ -3,16 +3,23 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from adapters.base import Row
 from adapters.wire.replicate import ModelRef
 
 PREFIX = "REPLIGATE__"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Time = Annotated[float, Meta(gt=0)]
+Patience = Annotated[float, Meta(ge=0)]
+Dollars = Annotated[float, Meta(ge=0)]
 
 
 class ConfigError(Exception):
@@ -23,11 +30,11 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where we listen and how we stop."""
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Port = 8000
     public_url: str = ""
-    max_body_mb: int = 50
-    heartbeat_seconds: float = 10.0
-    drain_seconds: float = 30.0
+    max_body_mb: Count = 50
+    heartbeat_seconds: Time = 10.0
+    drain_seconds: Patience = 30.0
     cors_origins: tuple[str, ...] = ("*",)
 
 
@@ -42,12 +49,13 @@ class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How Replicate is called."""
 
-    connect_seconds: float = 5.0
-    read_seconds: float = 60.0
-    connections: int = 1200
-    requests_per_minute: int = 3000
-    deadline_seconds: int = 600
-    sync_wait_seconds: int = 60
+    connect_seconds: Time = 5.0
+    read_seconds: Time = 60.0
+    connections: Count = 1200
+    requests_per_minute: Count = 3000
+    retry_seconds: Patience = 20.0
+    deadline_seconds: Annotated[int, Meta(ge=5)] = 600  # Replicate takes no shorter Cancel-After
+    sync_wait_seconds: Annotated[int, Meta(ge=0, le=60)] = 60
     webhooks: bool = True
     any_model: bool = True
 
@@ -55,16 +63,16 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class SchemasConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a model's schema is trusted."""
 
-    refresh_seconds: int = 3600
-    capacity: int = 5000
+    refresh_seconds: Count = 3600
+    capacity: Count = 5000
 
 
 class OutputsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Our copies of the files that predictions make."""
 
-    keep_hours: float = 24.0
-    url_minutes: float = 60.0
-    max_mb: int = 200
+    keep_hours: Time = 24.0
+    url_minutes: Time = 60.0
+    max_mb: Count = 200
     hosts: tuple[str, ...] = ("replicate.delivery", "*.replicate.delivery")
 
 
@@ -76,14 +84,18 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model costs, in US dollars; the bases that are set are added up."""
+    """What a model costs, in US dollars; the bases that are set are added up.
 
-    per_million_input_tokens: float | None = None
-    per_million_output_tokens: float | None = None
-    per_image: float | None = None
-    per_second: float | None = None
-    per_run: float | None = None
+    `hardware` stands for the price of a second on that SKU. A private model's failed runs are paid for, too.
+    """
+
+    per_million_input_tokens: Dollars | None = None
+    per_million_output_tokens: Dollars | None = None
+    per_image: Dollars | None = None
+    per_second: Dollars | None = None
+    per_run: Dollars | None = None
     hardware: str | None = None
+    private: bool = False
 
 
 class ModelRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,7 +108,7 @@ class ModelRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return ModelRef.parse(self.model)
 
 
-class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All settings. Immutable: a reload makes a new one and swaps it whole."""
 
     server: Server = field(default_factory=Server)
@@ -111,10 +123,29 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def folder(self) -> Path:
         return Path(self.state.folder)
 
+    @cached_property
+    def names(self) -> dict[str, ModelRow]:
+        """Every name a client may write for a configured model, aliases too."""
+        return {alias: row for name, row in self.models.items() for alias in (name, *row.aliases)}
+
+    def row(self, name: str) -> ModelRow | None:
+        """The row of this name or alias; a model ref that a row is about means that row as well."""
+        return self.names.get(name) or self._by_ref.get(name)
+
+    @cached_property
+    def _by_ref(self) -> dict[str, ModelRow]:
+        return {row.model: row for row in reversed(self.models.values())}
+
     @property
     def public_url(self) -> str:
         """Where clients reach us, without a slash at the end."""
         return self.server.public_url.rstrip("/") or f"http://{_reachable(self.server.host)}:{self.server.port}"
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where Replicate is to tell us of ends; only an address that is public and HTTPS can be told to it."""
+        reachable = self.upstream.webhooks and self.server.public_url.startswith("https://")
+        return f"{self.public_url}/webhooks/replicate" if reachable else None
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -123,11 +154,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises ConfigError, naming the file, the key and the nearest known name.
     """
     settings = _read(path) if path else {}
-    where = str(path or "defaults")
+    where = str(path or "settings")
     for section, key, text in _overrides(environ):
-        settings.setdefault(section, {})[key] = text
-    if folder := environ.get("REPLIGATE_DATA_DIR"):
-        settings.setdefault("state", {})["folder"] = folder
+        if isinstance(told := settings.setdefault(section, {}), dict):
+            told[key] = text
     for problem in _unknown(settings, Config, ""):
         raise ConfigError(f"{where}: {problem}")
     try:
@@ -136,7 +166,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         raise ConfigError(f"{where}: {_named(str(wrong), settings)}") from None
     for problem in _contradictions(config):
         raise ConfigError(f"{where}: {problem}")
-    return config
+    return _rooted(config, path, environ)
 
 
 def settings_of(kind: type[Struct] = Config, path: str = "") -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
@@ -147,6 +177,14 @@ def settings_of(kind: type[Struct] = Config, path: str = "") -> Iterator[tuple[s
             yield here, info
         else:
             yield from settings_of(inner, f"{here}.NAME." if get_origin(info.type) is dict else f"{here}.")
+
+
+def _rooted(config: Config, path: Path | None, environ: Mapping[str, str]) -> Config:
+    """A data folder named in a file is meant as seen from that file; one named in the environment, from here."""
+    if path is None or environ.get("REPLIGATE_DATA_DIR") or environ.get(f"{PREFIX}STATE__FOLDER"):
+        return config
+    folder = str(path.absolute().parent / config.state.folder)
+    return msgspec.structs.replace(config, state=msgspec.structs.replace(config.state, folder=folder))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -169,7 +207,9 @@ def _overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | lis
         known = {info.name: info.type for info in msgspec.structs.fields(sections[section])}
         if key not in known:
             raise ConfigError(f"{name}: no such setting{_nearest(key, known)}")
-        yield section, key, text.split(",") if get_origin(known[key]) is tuple else text
+        yield section, key, [each.strip() for each in text.split(",")] if get_origin(known[key]) is tuple else text
+    if folder := environ.get("REPLIGATE_DATA_DIR"):
+        yield "state", "folder", folder
 
 
 def _unknown(settings: object, kind: type[Struct], path: str) -> Iterator[str]:
@@ -189,6 +229,8 @@ def _unknown(settings: object, kind: type[Struct], path: str) -> Iterator[str]:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
+    if config.server.public_url and not config.server.public_url.startswith(("http://", "https://")):
+        yield "server.public_url: this begins with http:// or https://"
     claimed: dict[str, str] = {}
     for name, row in config.models.items():
         try:
@@ -213,14 +255,24 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
 
 
 def _named(message: str, settings: dict[str, Any]) -> str:
+    rows = settings.get("models", {})
     # msgspec writes a mapping's key as [...]: find which row it was by trying each alone.
-    for name, row in settings.get("models", {}).items():
+    for name, row in rows.items() if isinstance(rows, dict) else ():
         try:
             msgspec.convert(row, ModelRow, strict=False)
         except msgspec.ValidationError as wrong:
-            return f'models."{name}": {wrong}'
-    return message
+            return _placed(str(wrong), f'models."{name}"')
+    return _placed(message)
+
+
+def _placed(message: str, path: str = "") -> str:
+    """The key first, then what is wrong with it."""
+    problem, _, place = message.partition(" - at `$")
+    where = f"{path}{place}".strip(".`")
+    return f"{where}: {problem[0].lower()}{problem[1:]}"
 
 
 def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
+    if host in {"0.0.0.0", "::", ""}:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

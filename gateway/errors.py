@@ -1,20 +1,21 @@
 """What admission and upstream can refuse, and the one renderer of every error.
 
-    ApiError (adapters.errors)
-    ├── MissingKey, InvalidKey      401  who are you
-    ├── Forbidden                   403  not with this key
-    ├── UnknownModel, UnknownRoute  404
-    ├── MethodNotAllowed            405
-    ├── BodyTooLarge                413
-    ├── RateLimited, BudgetSpent    429
-    ├── ClientLeft                  499  for the books only: nobody reads it
-    ├── InternalError               500  ours; the log has the reason
-    ├── UpstreamFailed              502  Replicate did not answer as agreed
-    │   └── MaybeCreated                 the create's answer was lost: it may be running
-    ├── UpstreamUnavailable         503  Replicate refuses us (token, credit) or is down
-    ├── StoreError                  503  the books cannot be read or written now
-    ├── Draining                    503  this gateway is shutting down
-    └── TimedOut                    504  not finished in the time it was given
+ApiError (adapters.errors)
+├── MissingKey, InvalidKey      401  who are you
+├── Forbidden                   403  not with this key
+├── UnknownModel, UnknownPath, UnknownRoute, NotFound  404
+├── MethodNotAllowed            405
+├── BodyTooLarge                413
+├── RateLimited, BudgetSpent    429
+├── ClientLeft                  499  for the books only: nobody reads it
+├── ProcessDied                 500  for the books only, after a crash
+├── InternalError               500  ours; the log has the reason
+├── UpstreamFailed              502  Replicate did not answer as agreed
+│   └── MaybeCreated                 the create's answer was lost: it may be running
+├── UpstreamUnavailable         503  Replicate refuses us (token, credit) or is down
+├── StoreError                  503  the books cannot be read or written now
+├── Draining                    503  this gateway is shutting down
+└── TimedOut                    504  not finished in the time it was given
 """
 
 from adapters.errors import ApiError
@@ -44,10 +45,16 @@ class UnknownModel(ApiError):
     status, type, code = 404, "invalid_request_error", "model_not_found"
 
 
-class UnknownRoute(ApiError):
+class UnknownPath(ApiError):
+    """No such path below `/v1`, where OpenAI gives no code."""
+
+    status, type = 404, "invalid_request_error"
+
+
+class UnknownRoute(UnknownPath):
     """No such path."""
 
-    status, type, code = 404, "invalid_request_error", "unknown_url"
+    code = "unknown_url"
 
 
 class NotFound(ApiError):
@@ -85,6 +92,12 @@ class ClientLeft(ApiError):
     """The client hung up. For the books: nobody reads it."""
 
     status, code = 499, "client_left"
+
+
+class ProcessDied(ApiError):
+    """The gateway's process ended before the call did. For the books of the next one."""
+
+    code = "process_died"
 
 
 class InternalError(ApiError):
@@ -147,5 +160,3 @@ def headers(error: ApiError) -> dict[str, str]:
     if isinstance(error, MissingKey):
         told["www-authenticate"] = 'Bearer realm="Repligate"'
     return told
-
-

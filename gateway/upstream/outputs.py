@@ -135,7 +135,7 @@ def _store(config: Config) -> ObjectStore:
     return LocalStore(config.folder / "outputs", mkdir=True)
 
 
-async def _chunks(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
     async for chunk in found.stream(min_chunk_size=256 * 1024):
         yield bytes(chunk)
 

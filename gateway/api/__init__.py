@@ -1,0 +1,1 @@
+"""The HTTP faces: one module per family of endpoints."""

@@ -1,0 +1,34 @@
+"""POST /v1/chat/completions."""
+
+from typing import Any
+
+from litestar import Response, post
+
+from adapters.chat import ChatAdapter
+from adapters.wire.base import decode
+from adapters.wire.chat import ChatRequest
+from gateway.api.dryrun import dry_run, wants_dry_run
+from gateway.api.replies import reply, streamed, told
+from gateway.api.requests import Asked, attended, authenticated, gateway_of
+from gateway.calls import Call
+from gateway.relay import relay, watched
+
+PATH = "/v1/chat/completions"
+
+
+@post(PATH, status_code=200)
+async def create_chat_completion(request: Asked) -> Response[Any]:
+    """A model's answer to a conversation, whole or as a stream of chunks."""
+    gateway, key = gateway_of(request), await authenticated(request)
+    chat = decode(await request.body(), ChatRequest)
+    if wants_dry_run(request):
+        return await dry_run(gateway, ChatAdapter, chat)
+    call = await attended(request, Call.begin(gateway, key, ChatAdapter, chat, PATH))
+    stamp = call.stamp("chatcmpl-")
+    chunks = call.adapter.stream(chat, stamp, call.plan.prepared)
+    if chat.stream:
+        return await streamed(request, call, relay(call, chunks, gateway.config.server.heartbeat_seconds))
+    async with call:
+        predictions = await attended(request, watched(call, chunks))
+        answer = chunks.whole(predictions)
+    return reply(answer, told(call))

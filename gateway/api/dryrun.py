@@ -1,0 +1,27 @@
+"""What a request would run, told instead of run: the header `x-repligate-dry-run`."""
+
+from litestar import Response
+
+from gateway.api.replies import reply
+from gateway.api.requests import Asked
+from gateway.parts import Gateway
+from gateway.plans import K, R, plan
+
+
+def wants_dry_run(request: Asked) -> bool:
+    """Whether the client asked to be told only."""
+    return request.headers.get("x-repligate-dry-run", "").lower() in {"1", "true", "yes"}
+
+
+async def dry_run(gateway: Gateway, kind: type[K], request: R) -> Response[bytes]:
+    """The model found and the inputs prepared, in the form of `repligate translate`; nothing is created or spent."""
+    planned = await plan(gateway, kind, request)
+    prepared = planned.prepared
+    return reply(
+        {
+            "model": str(planned.model.ref),
+            "inputs": prepared.inputs,
+            "ignored": prepared.ignored,
+            "adjusted": prepared.adjusted,
+        }
+    )

@@ -1,0 +1,58 @@
+"""Every failure as OpenAI's error object: ours, the framework's, and the ones nobody foresaw."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from litestar import Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+)
+
+from adapters.errors import ApiError, InvalidRequest
+from gateway.api.replies import failure
+from gateway.api.requests import Asked
+from gateway.errors import BodyTooLarge, InternalError, MethodNotAllowed, UnknownPath, UnknownRoute
+
+log = structlog.get_logger()
+
+
+def on_api_error(request: Asked, error: ApiError) -> Response[bytes]:
+    """One of ours: it knows its own face."""
+    return failure(error)
+
+
+def on_http_error(request: Asked, error: HTTPException) -> Response[bytes]:
+    """One of the framework's: the wrong path, method, size or query."""
+    method, path = request.method, request.scope["path"]
+    if isinstance(error, NotFoundException):
+        return failure(_unknown_route(method, path))
+    if isinstance(error, MethodNotAllowedException):
+        hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
+        return failure(MethodNotAllowed(f"Not allowed to {method} on {path}. {hint}"))
+    if error.status_code == BodyTooLarge.status:
+        return failure(BodyTooLarge("The request is larger than this gateway takes (`server.max_body_mb`)."))
+    if isinstance(error, ClientException):
+        return failure(InvalidRequest(error.detail))
+    return on_surprise(request, error)
+
+
+def on_surprise(request: Asked, error: Exception) -> Response[bytes]:
+    """One that nobody foresaw: the log has its trace, the client a request id to ask with."""
+    log.error("failed", path=request.scope["path"], exc_info=error)
+    return failure(InternalError("The gateway had an error while processing your request."))
+
+
+HANDLERS: dict[int | type[Exception], Callable[[Any, Any], Response[Any]]] = {
+    ApiError: on_api_error,
+    HTTPException: on_http_error,
+    Exception: on_surprise,
+}
+
+
+def _unknown_route(method: str, path: str) -> ApiError:
+    kind = UnknownPath if path.startswith("/v1/") else UnknownRoute
+    return kind(f"Invalid URL ({method} {path})")

@@ -1,0 +1,54 @@
+"""What every handler asks of a request: who sent it, its body, and whether the client is still there."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar, cast
+
+import anyio
+from litestar import Request
+from litestar.datastructures import State
+from litestar.types import Receive
+
+from gateway.accounts.keys import VirtualKey
+from gateway.errors import ClientLeft
+from gateway.parts import Gateway
+
+T = TypeVar("T")
+Asked = Request[Any, Any, State]
+
+
+def gateway_of(request: Asked) -> Gateway:
+    """The parts this app was created with."""
+    return cast(Gateway, request.app.state["gateway"])
+
+
+async def authenticated(request: Asked) -> VirtualKey:
+    """The virtual key in `Authorization`, or in `x-api-key` where a client sends only that. Raises MissingKey, InvalidKey."""
+    headers = request.headers
+    authorization = headers.get("authorization")
+    if not authorization and (bare := headers.get("x-api-key") or headers.get("api-key")):
+        authorization = f"Bearer {bare}"
+    return await gateway_of(request).keys.authenticate(authorization)
+
+
+async def attended(request: Asked, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; it is cancelled as soon as its client hangs up, and ClientLeft raised."""
+    done: list[T | Exception] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancelled_with_client, request.receive, group.cancel_scope)
+        try:
+            done.append(await work)
+        except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+            done.append(error)
+        group.cancel_scope.cancel()
+    if not done:
+        raise ClientLeft("The client left.")
+    if isinstance(done[0], Exception):
+        raise done[0]
+    return done[0]
+
+
+async def cancelled_with_client(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Waits for the client to hang up, then cancels the scope."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

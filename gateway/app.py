@@ -1,0 +1,120 @@
+"""The one place where the parts are joined."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.types import ASGIApp
+
+from adapters.catalog import installed
+from adapters.errors import ApiError
+from gateway.accounts.keys import Keys
+from gateway.accounts.ledger import Ledger
+from gateway.accounts.prices import Prices
+from gateway.api import chat, failures, health, images, models, outputs, webhooks
+from gateway.api.identity import Identified
+from gateway.config import Config
+from gateway.parts import Gateway, Replicate
+from gateway.recovery import recover
+from gateway.store.shelf import Shelf
+from gateway.store.sql import Store
+from gateway.upstream.client import Upstream
+from gateway.upstream.fetching import Fetching
+from gateway.upstream.outputs import Outputs, signing_key
+from gateway.upstream.schemas import Schemas
+from gateway.upstream.transport import client
+from gateway.upstream.waiting import Waiting
+from gateway.upstream.webhooks import Bells, Webhooks
+
+log = structlog.get_logger()
+
+HANDLERS = (
+    chat.create_chat_completion,
+    images.create_image,
+    models.list_models,
+    models.get_model,
+    outputs.get_output,
+    webhooks.receive_webhook,
+    health.live,
+    health.ready,
+)
+
+
+def create_app(gateway: Gateway) -> ASGIApp:
+    """The HTTP face of these parts."""
+    server = gateway.config.server
+    app = Litestar(
+        route_handlers=HANDLERS,
+        exception_handlers=failures.HANDLERS,
+        state=State({"gateway": gateway}),
+        request_max_body_size=server.max_body_mb * 1024 * 1024,
+        cors_config=CORSConfig(
+            allow_origins=list(server.cors_origins),
+            expose_headers=["X-Request-ID", "x-repligate-prediction-id", "x-repligate-cost", "x-repligate-ignored"],
+            max_age=600,
+        ),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Identified(app)
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, environ: Mapping[str, str], replicate: Replicate) -> AsyncIterator[Gateway]:
+    """The parts, open, with their timers running. Raises ConfigError; closes all of them in the end."""
+    async with AsyncExitStack() as opened:
+        store = Store.open(config)
+        opened.push_async_callback(store.aclose)
+        upstream = Upstream(config.upstream, replicate.tokens, replicate.base_url)
+        opened.push_async_callback(upstream.aclose)
+        fetching = Fetching(config.outputs, replicate.base_url, client(config.upstream))
+        opened.push_async_callback(fetching.aclose)
+        schemas = Schemas(upstream, config.schemas, Shelf(store))
+        opened.push_async_callback(schemas.aclose)
+        bells = Bells()
+        gateway = Gateway(
+            config=config,
+            keys=Keys(store),
+            ledger=Ledger(store),
+            prices=Prices.shipped(),
+            catalog=installed(),
+            upstream=upstream,
+            schemas=schemas,
+            waiting=Waiting(config.upstream, bells, config.webhook_url),
+            outputs=Outputs(config, fetching, signing_key(config.folder, environ)),
+            webhooks=Webhooks(upstream, bells),
+        )
+        async with _timers(gateway):
+            yield gateway
+
+
+@asynccontextmanager
+async def _timers(gateway: Gateway) -> AsyncIterator[None]:
+    async def warm() -> None:
+        await gateway.schemas.warm([row.ref for row in gateway.config.models.values()])
+
+    every = gateway.config.schemas.refresh_seconds
+    tasks = [
+        asyncio.create_task(recover(gateway)),
+        asyncio.create_task(_every(every, warm)),
+        asyncio.create_task(_every(600, gateway.outputs.sweep)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await work()
+        except ApiError as error:
+            log.warning("a timer's work failed", reason=error.message)
+        await asyncio.sleep(seconds)

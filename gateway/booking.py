@@ -1,0 +1,67 @@
+"""What a prediction came to, in the ledger's words: how it ended, how long it took, what it made and what it cost."""
+
+from datetime import datetime
+
+import msgspec
+
+from adapters.errors import ApiError
+from adapters.outputs import files_of
+from adapters.schema import Schema
+from adapters.usage import Counted, counted
+from adapters.wire.replicate import Inputs, Prediction
+from gateway.accounts.entries import Settlement
+from gateway.accounts.moments import seconds_between
+from gateway.accounts.prices import Measured, Prices
+from gateway.config import Price
+from gateway.errors import MaybeCreated
+
+
+def booked(
+    prices: Prices, prediction: Prediction, price: Price | None, tokens: Counted | None, error: ApiError | None, first: float | None
+) -> Settlement:
+    """The settlement of a prediction that has ended. `tokens` is None for one that speaks none; `first` is the unix
+    time of its first word."""
+    images = 0 if tokens else len(files_of(prediction.output))
+    counts = Measured(input_tokens=tokens.input, output_tokens=tokens.output) if tokens else None
+    money = prices.cost(price, prediction, images, counts)
+    created = _unix(prediction.created_at)
+    return Settlement(
+        status=prediction.status,
+        cost=money.amount,
+        basis=money.basis,
+        error=error.code if error else None,
+        prediction=prediction.id,
+        queue_seconds=queue_seconds(prediction),
+        run_seconds=prediction.metrics.predict_time if prediction.metrics else None,
+        first_token_seconds=max(0.0, first - created) if first and created else None,
+        tokens_in=tokens.input if tokens else None,
+        tokens_out=tokens.output if tokens else None,
+        estimated=bool(tokens and tokens.basis == "estimated"),
+        images=images,
+    )
+
+
+def never_ran(error: ApiError | None) -> Settlement:
+    """The settlement of a prediction that was not created; one whose create's answer was lost may have cost anything."""
+    code = error.code if error else None
+    if isinstance(error, MaybeCreated):
+        return Settlement(status="lost", cost=None, basis="unknown: the answer to its create was lost", error=code)
+    return Settlement(status="never created", cost=0, basis="free: never created", error=code)
+
+
+def spoken(schema: Schema, prediction: Prediction, inputs: Inputs, said: str) -> Counted | None:
+    """The tokens of a text model's prediction, estimated where nobody counted; None for models of another kind."""
+    if schema.output not in {"stream", "text"}:
+        return None
+    words = [value for value in inputs.values() if isinstance(value, str) and not value.startswith(("http", "data:"))]
+    lists = [msgspec.json.encode(value).decode() for value in inputs.values() if isinstance(value, list)]
+    return counted(prediction, "\n".join([*words, *lists]), said)
+
+
+def queue_seconds(prediction: Prediction) -> float | None:
+    """From its creation to its start: waiting and booting, which Replicate does not tell apart."""
+    return seconds_between(prediction.created_at, prediction.started_at)
+
+
+def _unix(instant: str | None) -> float | None:
+    return datetime.fromisoformat(instant).timestamp() if instant else None

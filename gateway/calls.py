@@ -1,0 +1,243 @@
+"""The spine: one client request from admission to settlement.
+
+A Call is a context manager. However it ends (done, failed, the client walked away, the gateway is stopping), what still
+runs is cancelled and what it cost is booked, behind a shield: inside a cancelled task every plain `await` is cancelled again.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Generic, Self
+
+import structlog
+from anyio import CancelScope
+
+from adapters.base import Stamp
+from adapters.errors import ApiError, InvalidRequest
+from adapters.wire.replicate import Event, Prediction
+from gateway.accounts.entries import Opening, Settlement
+from gateway.accounts.keys import VirtualKey
+from gateway.errors import ClientLeft, Draining, InternalError, TimedOut
+from gateway.parts import Gateway
+from gateway.plans import K, Plan, R, plan, replanned
+from gateway.runs import Run
+from gateway.upstream.client import digest
+
+log = structlog.get_logger()
+
+
+class Call(Generic[R, K]):
+    """One client request: its predictions, what they say, and the account of it."""
+
+    def __init__(self, gateway: Gateway, key: VirtualKey, planned: Plan[R, K], endpoint: str) -> None:
+        self.gateway, self.key, self.plan, self.endpoint = gateway, key, planned, endpoint
+        self.id = uuid.uuid4().hex
+        self.began = gateway.clock()
+        self.upstream = gateway.upstream.counted()
+        self.error: ApiError | None = None
+        self.runs: list[Run] = []
+        self._heard: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._pumps: list[asyncio.Task[None]] = []
+        self._speaking = 0
+        self._deadline = 0.0
+
+    @classmethod
+    async def begin(cls, gateway: Gateway, key: VirtualKey, kind: type[K], request: R, endpoint: str) -> Self:
+        """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
+        if gateway.draining:
+            raise Draining("This gateway is shutting down.", retry_after=1)
+        call = cls(gateway, key, await plan(gateway, kind, request), endpoint)
+        try:
+            await call._start(kind)
+        except BaseException as end:
+            await call.__aexit__(type(end), end, None)
+            raise
+        return call
+
+    @property
+    def adapter(self) -> K:
+        return self.plan.adapter
+
+    @property
+    def cost(self) -> int | None:
+        """Whole micro-dollars of all predictions so far; None while one of them is not known."""
+        amounts = [account.cost for account in self._accounts]
+        return None if None in amounts else sum(filter(None, amounts))
+
+    @property
+    def estimated(self) -> bool:
+        """Whether nobody counted the tokens of some prediction."""
+        return any(account.estimated for account in self._accounts)
+
+    @property
+    def over(self) -> bool:
+        """Every prediction has ended: cost and usage are final."""
+        return all(run.prediction and run.prediction.final for run in self.runs)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        return [run.prediction for run in self.runs if run.prediction]
+
+    def stamp(self, prefix: str) -> Stamp:
+        """The id, second and model name that every part of the reply repeats."""
+        return Stamp(id=f"{prefix}{self.id}", created=int(self.began), model=self.plan.request.model)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, end: BaseException | None, trace: object) -> None:
+        if end is not None and self.error is None:
+            self.failed(_as_error(end))
+        with CancelScope(shield=True):
+            try:
+                await _ended(*self._pumps)
+                await asyncio.gather(*(run.settle(self.error) for run in self.runs))
+            finally:
+                self.gateway.running.discard(self)
+                self._log()
+
+    async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
+        """What upstream says, as it comes: all that is there at once; [] after `patience` seconds of silence.
+
+        Ends when every prediction has ended, and goes on where an earlier walk was left. Raises ApiError.
+        """
+        self._listen()
+        while self._speaking:
+            heard = await self._hear(patience)
+            batch = [self._event(word) for word in heard if word is not None]
+            self._speaking -= len(heard) - len(batch)
+            if batch or not heard:
+                yield batch
+
+    async def finished(self) -> list[Prediction]:
+        """Every prediction at its end, measured; waits for those that still run."""
+        async for _ in self.batches(None):
+            pass
+        return list(await asyncio.gather(*(run.end() for run in self.runs)))
+
+    async def stop(self, index: int) -> None:
+        """This prediction has said enough: nothing more is read of it, and it is cancelled if it still runs."""
+        await _ended(self._pumps[index])
+        await self.runs[index].stop()
+
+    def failed(self, error: ApiError) -> None:
+        """What the books and the log shall say; once a prediction exists, no client shall send the call again by itself."""
+        self.error = error
+        if any(run.prediction for run in self.runs):
+            error.should_retry = False
+
+    def interrupt(self, error: ApiError) -> None:
+        """Ends the call from outside: whoever reads it gets this error next."""
+        self._heard.put_nowait(error)
+
+    async def _start(self, kind: type[K]) -> None:
+        self.gateway.running.add(self)
+        try:
+            await self._create()
+        except InvalidRequest as refused:
+            # Replicate knows this model otherwise than we do: read its schema again, once.
+            again = await replanned(self.gateway, kind, self.plan)
+            if again is None:
+                raise
+            for run in self.runs:
+                await run.settle(refused)
+            self.plan = again
+            await self._create()
+
+    async def _create(self) -> None:
+        entries = await self._reserved()
+        runs = zip(self.plan.prepared.inputs, entries, strict=True)
+        self.runs = [Run(self.gateway, self.upstream, self.plan, inputs, entry) for inputs, entry in runs]
+        self._deadline = asyncio.get_running_loop().time() + self.gateway.config.upstream.deadline_seconds + 10
+        await asyncio.gather(*(run.create() for run in self.runs))
+
+    async def _reserved(self) -> tuple[str, ...]:
+        """An entry in the ledger for each prediction, on the disk before any of them exists."""
+        gateway, planned = self.gateway, self.plan
+        opening = Opening(
+            call=self.id,
+            key=self.key.id,
+            team=self.key.team,
+            tags=self.key.tags,
+            kind=self.endpoint,
+            model=planned.request.model,
+            ref=str(planned.model.ref),
+            version=planned.model.version,
+            digests=tuple(map(digest, planned.prepared.inputs)),
+            price=planned.price,
+            deadline=gateway.config.upstream.deadline_seconds,
+        )
+        return (await gateway.ledger.open(opening)).entries
+
+    def _listen(self) -> None:
+        if not self._pumps:
+            self._speaking = len(self.runs)
+            self._pumps = [asyncio.create_task(self._pump(index, run)) for index, run in enumerate(self.runs)]
+
+    async def _pump(self, index: int, run: Run) -> None:
+        try:
+            async with aclosing(run.events(index)) as events:
+                async for event in events:
+                    self._heard.put_nowait(event)
+        except Exception as error:  # noqa: BLE001 - carried to the reader, who raises it
+            self._heard.put_nowait(error)
+        finally:
+            self._heard.put_nowait(None)
+
+    async def _hear(self, patience: float | None) -> list[Event | Exception | None]:
+        loop = asyncio.get_running_loop()
+        until = self._deadline if patience is None else min(self._deadline, loop.time() + patience)
+        try:
+            async with asyncio.timeout_at(until):
+                heard = [await self._heard.get()]
+        except TimeoutError:
+            if loop.time() < self._deadline:
+                return []
+            seconds = self.gateway.config.upstream.deadline_seconds
+            raise TimedOut(f"The model did not finish within {seconds} seconds and was cancelled.") from None
+        while not self._heard.empty():
+            heard.append(self._heard.get_nowait())
+        return heard
+
+    def _event(self, word: Event | Exception) -> Event:
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+    @property
+    def _accounts(self) -> list[Settlement]:
+        return [run.settlement or run.account(self.error) for run in self.runs]
+
+    def _log(self) -> None:
+        log.info(
+            "call",
+            call=self.id,
+            key=self.key.id,
+            endpoint=self.endpoint,
+            model=self.plan.request.model,
+            ref=str(self.plan.model.ref),
+            predictions=[prediction.id for prediction in self.predictions],
+            outcome=self.error.code if self.error else "ok",
+            cost_usd=None if self.cost is None else self.cost / 1_000_000,
+            basis=next((account.basis for account in self._accounts), None),
+            upstream_requests=self.upstream.requests,
+            seconds=round(self.gateway.clock() - self.began, 3),
+        )
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+AnyCall = Call[Any, Any]
+
+
+def _as_error(end: BaseException) -> ApiError:
+    if isinstance(end, ApiError):
+        return end
+    if isinstance(end, asyncio.CancelledError | GeneratorExit):
+        return ClientLeft("The client left.")
+    return InternalError("The gateway failed; its log says why.")

@@ -1,0 +1,1 @@
+"""What Repligate promises, test by test."""

@@ -1,0 +1,1 @@
+"""Claims about the HTTP face, judged by the official OpenAI client."""

@@ -1,0 +1,62 @@
+"""`kill -9` at any instant loses no ledger entry, and nothing runs on that nobody waits for."""
+
+import threading
+from pathlib import Path
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from gateway.simulator import Simulator
+from tests.journeys.test_leaving import booked, still_open, until
+from tests.served import Served
+
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me something long"}]
+
+
+def ask(gateway: Served, model: str) -> None:
+    try:
+        for _ in gateway.openai().chat.completions.create(model=model, messages=HELLO, stream=True):
+            pass
+    except openai.APIError:
+        pass
+
+
+def test_a_kill_in_mid_stream_loses_no_entry_and_the_next_start_settles_it(
+    own_gateway: Served, own_simulator: Simulator
+) -> None:
+    assert own_gateway.key
+    callers = [threading.Thread(target=ask, args=(own_gateway, "sim/never-ends")) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    until(lambda: sum(one.status == "processing" for one in own_simulator.predictions()) == 4)
+    own_gateway.kill()
+    for caller in callers:
+        caller.join(10)
+    assert still_open(own_gateway) == 4
+    own_gateway.start()
+    until(lambda: all(one.status == "canceled" for one in own_simulator.predictions()))
+    until(lambda: still_open(own_gateway) == 0)
+    assert booked(own_gateway) == 4
+
+
+@pytest.mark.parametrize("after", [0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
+def test_a_kill_at_any_instant_of_creating_leaves_nothing_running(
+    tmp_path: Path, own_simulator: Simulator, after: float
+) -> None:
+    with Served(tmp_path, own_simulator.base_url) as gateway:
+        ask(gateway, "sim/echo")
+        caller = threading.Thread(target=ask, args=(gateway, "sim/never-ends"))
+        caller.start()
+        threading.Event().wait(after)
+        gateway.kill()
+        caller.join(10)
+        gateway.start()
+        until(lambda: all(one.status != "processing" for one in own_simulator.predictions()))
+        until(lambda: still_open(gateway) == 0)
+        assert booked(gateway) == len(own_simulator.predictions())
+
+
+def test_two_gateways_do_not_share_one_data_folder(own_gateway: Served) -> None:
+    with pytest.raises(AssertionError, match="in use"):
+        Served(own_gateway.folder, "http://127.0.0.1:9/v1")
