@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters import errors as adapter_errors
 from adapters.errors import ApiError
-from gateway import errors as gateway_errors
+from gateway import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
@@ -20,7 +19,8 @@ ROWS = [
 
 
 def kinds(base: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
-    """Every error there is; both modules are imported above."""
+    """Every error there is, once the app and what it is made of are imported."""
+    assert app
     for kind in base.__subclasses__():
         yield kind
         yield from kinds(kind)
@@ -42,7 +42,6 @@ def documented(code: str, status: int | None = None) -> bool:
 
 @pytest.mark.parametrize("kind", sorted(set(kinds()), key=lambda kind: kind.__name__))
 def test_the_page_has_the_code_and_status_of_every_error(kind: type[ApiError]) -> None:
-    assert kind.__module__ in {adapter_errors.__name__, gateway_errors.__name__}, "errors live in one of two modules"
     assert documented(kind.code or "null", kind.status)
 
 
@@ -55,7 +54,7 @@ def test_the_page_names_no_code_that_is_gone() -> None:
     source = "\n".join(
         file.read_text("utf-8") for folder in ("adapters", "gateway") for file in (ROOT / folder).rglob("*.py")
     )
-    built = r"(integer|decimal)_(below_min|above_max)_value|(string|array)_(below_min|above_max)_length|empty_(string|array)"
+    built = r"(integer|decimal)_(below_min|above_max)_value|(string|array)_(below_min|above_max)_length|empty_[a-z]+"
     gone = [
         code
         for codes, _ in ROWS
