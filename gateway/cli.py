@@ -127,7 +127,7 @@ def revoke_key(which: str, path: Path | None) -> None:
 
 
 @main.command()
-@click.option("--by", type=click.Choice(("key", "model", "day")), default="key", show_default=True)
+@click.option("--by", type=click.Choice(("key", "model", "day")), default="key", show_default=True, help="What to sum by.")
 @config_option
 @json_option
 def usage(by: Literal["key", "model", "day"], path: Path | None, as_json: bool) -> None:
