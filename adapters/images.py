@@ -136,7 +136,8 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         usual = next((each for each in map(schema.get, _PROMPTS) if each and each.text), None)
         found = schema.get(*names) or usual or carrier_of(schema)
         if found is None:
-            raise Unsupported("This model takes no prompt.", param="prompt")
+            edits = " It works on an image: use /v1/images/edits." if schema.files else ""
+            raise Unsupported(f"This model takes no prompt.{edits}", param="prompt")
         if not request.prompt.strip():
             raise MissingParameter("Missing required parameter: 'prompt'.", param="prompt")
         return {found.name: [request.prompt] if found.kind == "array" else request.prompt}

@@ -2,7 +2,7 @@
 
 from adapters.base import Reading
 from adapters.fitting import fitted
-from adapters.schema import Schema
+from adapters.schema import Input, Schema
 from adapters.tables import Draft
 from adapters.wire.chat import ChatRequest
 
@@ -28,11 +28,12 @@ def limited(draft: Draft, request: ChatRequest, schema: Schema, names: tuple[str
     """Places the client's limit. A model whose least limit is above it is given that, and a model without any none:
     the answer is then cut here, by estimate, and the client told that its limit was adjusted."""
     limit = request.limit
-    if limit is None:
-        return Reading()
-    parameter = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
     usable = [given for given in map(schema.get, names) if given and given.kind in ("integer", "number", "any")]
     found = next(iter(usable), None)
+    if limit is None:
+        _widen(draft, found)
+        return Reading()
+    parameter = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
     if found is None or (fit := fitted(found, limit)) is None:
         draft.adjusted.append(parameter)
         return Reading(limit=limit, cut=True)
@@ -41,6 +42,14 @@ def limited(draft: Draft, request: ChatRequest, schema: Schema, names: tuple[str
     draft.put(parameter, {found.name: fit.value})
     _leave_room(draft, schema, fit.value)
     return Reading(limit=min(limit, fit.value), cut=fit.value > limit)
+
+
+def _widen(draft: Draft, found: Input | None) -> None:
+    # A budget for thoughts that the model's own default limit cannot hold: the default comes on top of it.
+    budget = next((value for name in _BUDGETS if isinstance(value := draft.inputs.get(name), int)), 0)
+    if found and isinstance(found.default, int) and budget >= found.default:
+        fit = fitted(found, budget + found.default)
+        draft.put("reasoning_effort", {found.name: fit.value} if fit else {})
 
 
 def _leave_room(draft: Draft, schema: Schema, limit: int) -> None:

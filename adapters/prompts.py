@@ -21,6 +21,7 @@ PROMPTS = (
 )  # fmt: skip
 SYSTEMS = ("system_prompt", "system_message", "system_instruction", "system_instructions", "system", "instructions")
 HISTORIES = ("message_history", "chat_history", "conversation_history", "history")
+_THINGS: Mapping[str, str] = {"image": "images", "audio": "audio", "video": "videos"}
 WHOLE = "{prompt}"
 """A `prompt_template` that adds nothing."""
 
@@ -233,17 +234,15 @@ def _a(medium: str | None) -> str:
 
 def _attached(given: list[Attached], places: list[Input], names: list[str]) -> Inputs:
     if not places:
-        raise Unsupported(f"This model takes no {given[0].medium}s.", param=given[0].path)
+        raise Unsupported(f"This model takes no {_THINGS[given[0].medium]}.", param=given[0].path)
     if many := next((place for place in places if place.many), None):
         if many.longest is not None and len(given) > many.longest:
-            most = f"This model takes {many.longest} {many.medium}s at most."
+            most = f"This model takes {many.longest} {_THINGS[given[0].medium]} at most."
             raise Unsupported(most, param=given[many.longest].path)
         names.append(many.name)
         return {many.name: [each.address for each in given]}
     if len(given) > len(places):
-        raise Unsupported(
-            f"This model takes {len(places)} {given[0].medium}{'s' if len(places) > 1 else ''} at most.",
-            param=given[len(places)].path,
-        )
+        things = given[0].medium if len(places) == 1 else _THINGS[given[0].medium]
+        raise Unsupported(f"This model takes {len(places)} {things} at most.", param=given[len(places)].path)
     names.extend(place.name for place in places[: len(given)])
     return {place.name: each.address for place, each in zip(places, given, strict=False)}

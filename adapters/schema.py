@@ -229,7 +229,14 @@ def _output(node: Node, resolver: Resolver) -> OutputKind:
         return "number"
     if kind == "array":
         return _list_output(node, resolver)
-    return "object" if kind == "object" or "properties" in node else "any"
+    return _object_output(node, resolver) if kind == "object" or "properties" in node else "any"
+
+
+def _object_output(node: Node, resolver: Resolver) -> OutputKind:
+    for name, held in _dict(node.get("properties")).items():
+        if _VECTORS.search(name) and _kind(resolver.resolved(_dict(held))) == "array":
+            return "vectors"
+    return "object"
 
 
 def _list_output(node: Node, resolver: Resolver) -> OutputKind:
@@ -240,7 +247,7 @@ def _list_output(node: Node, resolver: Resolver) -> OutputKind:
         return "files" if inner.get("format") == "uri" else "stream"
     if kind in ("integer", "number"):
         return "vectors"
-    return "object" if kind == "object" or "properties" in inner else "any"
+    return _object_output(inner, resolver) if kind == "object" or "properties" in inner else "any"
 
 
 def _vector(value: Any) -> bool:

@@ -47,8 +47,10 @@ class Draft:
         self.inputs: Inputs = {}
         self.ignored: list[str] = []
         self.adjusted: list[str] = []
-        for defaults in (adapter.defaults, self._row.defaults if self._row else {}):
-            self.inputs |= {name: value for name, value in defaults.items() if name in schema}
+        for name, value in {**adapter.defaults, **(self._row.defaults if self._row else {})}.items():
+            given = schema.get(name)
+            if given and (fit := fitted(given, value)):
+                self.inputs[name] = fit.value
 
     def put(self, parameter: str, inputs: Mapping[str, Any]) -> None:
         """Inputs as they are."""

@@ -14,9 +14,11 @@ _TAGS = {
     "<|START_THINKING|>": "<|END_THINKING|>",
     "<seed:think>": "</seed:think>",
     "◁think▷": "◁/think▷",
-    # gpt-oss: the thoughts' channel, and the mark under which the answer's begins.
-    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
+    # gpt-oss gives thoughts a channel of their own.
+    "<|channel|>analysis<|message|>": "<|end|>",
 }
+_BRIDGES = ("<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>")
+"""What may stand before an answer and is no part of it."""
 _USUAL = "</think>"
 
 
@@ -75,7 +77,10 @@ class Thoughts:
                 self._held, self._close, self._fresh = bare[len(tag) :], close, True
                 self._thought = True
                 return ""
-        if not last and any(tag.startswith(bare) for tag in _TAGS):
+        if bridge := next((bridge for bridge in _BRIDGES if bare.startswith(bridge)), None):
+            self._held, self._thought = bare[len(bridge) :], True
+            return ""
+        if not last and any(mark.startswith(bare) for mark in (*_TAGS, *_BRIDGES)):
             return ""
         text, self._held, self._answering = bare if self._thought else self._held, "", True
         return text
