@@ -8,6 +8,7 @@ import httpx
 import stamina
 import structlog
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from adapters.errors import ApiError
 from gateway.config import UpstreamConfig
@@ -134,10 +135,10 @@ class Origin:
             raise Refusal(UpstreamFailed(SILENT), again=True) from error
 
     def _refused(self, ask: Ask, reply: httpx.Response, token: Token) -> Refusal:
-        answer = read(reply.status_code, reply.headers, reply.content, ask.doing)
+        told = read(reply.status_code, reply.headers, reply.content, ask.doing)
+        answer = replace(told, title=self.tokens.hidden(told.title), detail=self.tokens.hidden(told.detail))
         verdict = row(answer)
         error = verdict.error(answer)
-        error.message = self.tokens.hidden(error.message)
         again = verdict.again and (ask.doing != "create" or verdict.fault is not None)
         if verdict.fault:
             error.retry_after = self._blamed(token, verdict.fault, answer.retry_after)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -84,13 +84,12 @@ def read(status: int, headers: Mapping[str, str], body: bytes, doing: Doing) -> 
         told = msgspec.json.decode(body, type=_Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Answer(status=status, doing=doing, problem=False, retry_after=_seconds(headers, _Problem()))
-    detail = told.detail if isinstance(told.detail, str) else msgspec.json.encode(told.detail).decode()
     return Answer(
         status=status,
         doing=doing,
-        title=told.title or "",
-        detail=detail.strip(),
-        invalid_fields=told.invalid_fields or (),
+        title=_text(told.title),
+        detail=_text(told.detail).strip(),
+        invalid_fields=_fields(told.invalid_fields),
         retry_after=_seconds(headers, told),
     )
 
@@ -101,10 +100,25 @@ def row(answer: Answer) -> Row:
 
 
 class _Problem(Struct, frozen=True):
-    title: str | None = None
-    detail: msgspec.Raw | str | None = ""
-    retry_after: float | None = None
-    invalid_fields: tuple[InvalidField, ...] | None = None
+    """The members that count, of whatever type: of a refusal at least the status is understood."""
+
+    title: Any = None
+    detail: Any = None
+    retry_after: Any = None
+    invalid_fields: Any = None
+
+
+def _text(told: Any) -> str:
+    if told is None or isinstance(told, str):
+        return told or ""
+    return msgspec.json.encode(told).decode()
+
+
+def _fields(told: Any) -> tuple[InvalidField, ...]:
+    try:
+        return msgspec.convert(told or (), tuple[InvalidField, ...])
+    except msgspec.ValidationError:
+        return ()
 
 
 def _seconds(headers: Mapping[str, str], told: _Problem) -> float | None:
@@ -114,9 +128,9 @@ def _seconds(headers: Mapping[str, str], told: _Problem) -> float | None:
         return float(header)
     if header and (date := _date(header)):
         return max(0.0, (date - datetime.now(UTC)).total_seconds())
-    if told.retry_after is not None:
-        return max(0.0, told.retry_after)
-    spoken = re.search(r"(?:resets in ~|available in )(\d+(?:\.\d+)?) ?s", str(told.detail))
+    if isinstance(told.retry_after, int | float):
+        return max(0.0, float(told.retry_after))
+    spoken = re.search(r"(?:resets in ~|available in )(\d+(?:\.\d+)?) ?s", _text(told.detail))
     return float(spoken[1]) if spoken else None
 
 

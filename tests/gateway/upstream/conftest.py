@@ -3,11 +3,12 @@
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 
 from adapters.wire.replicate import ModelRef
 from gateway.config import Config, SchemasConfig, UpstreamConfig
-from gateway.simulator import Settings, Simulator
+from gateway.simulator import Settings, Simulator, Switches
 from gateway.upstream.client import Upstream
 from gateway.upstream.models import Model
 from gateway.upstream.schemas import Schemas
@@ -29,10 +30,19 @@ class DictShelf:
         self.kept[key] = body, time.time()
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
     with Simulator(Settings(stream_idle_seconds=0.5, boot_seconds=0.3)) as simulator:
         yield simulator
+
+
+@pytest.fixture
+def simulator(running: Simulator) -> Iterator[Simulator]:
+    """As good as new for each test."""
+    yield running
+    running.limit("off")
+    running.switch(**msgspec.structs.asdict(Switches()))
+    running.reset()
 
 
 @pytest.fixture

@@ -228,10 +228,13 @@ async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine() -> 
         writer.write(OK)
         await writer.drain()
 
-    async with serving(proxy) as url, serving(answering) as direct:
-        async with client(CONFIG, {"http": url, "no": "spared.example, 10.0.0.0/8, ::1"}) as http:
-            assert (await http.get("http://replicate.example/v1")).is_success
-            assert (await http.get(direct)).is_success
-            with pytest.raises(httpx.ConnectError):
-                await http.get("http://spared.example.invalid.spared.example/")
+    async with (
+        serving(proxy) as url,
+        serving(answering) as direct,
+        client(CONFIG, {"http": url, "no": "spared.example, 10.0.0.0/8, ::1"}) as http,
+    ):
+        assert (await http.get("http://replicate.example/v1")).is_success
+        assert (await http.get(direct)).is_success
+        with pytest.raises(httpx.ConnectError):
+            await http.get("http://spared.example.invalid.spared.example/")
     assert [line.split(b"\r\n")[0] for line in asked] == [b"GET http://replicate.example/v1 HTTP/1.1"]
