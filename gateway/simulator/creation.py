@@ -72,7 +72,7 @@ def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Predic
         input=version.schema.redact(asked.input),
         scene=scene,
         performance=performance,
-        created=world.clock.now(),
+        created=round(world.clock.now(), 3),  # whole milliseconds, as stored records have had since 2024
         deployment=target.deployment,
         stream_token=world.ids.stream() if performance.streams else None,
     )

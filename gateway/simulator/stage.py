@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.simulator.records import Model
 from gateway.simulator.scenes import SCENES, Scene
@@ -39,10 +39,11 @@ class Stage:
 
     def next(self, model: Model) -> Scene:
         """Return the scene of the prediction about to be created, and count it."""
+        own = SCENES[model.ways.scene or "says"]
         for cue in self._cues:
             if cue.model in ("*", model.full_name.lower()):
-                return self._taken(cue)
-        return SCENES[model.ways.scene or "says"]
+                return _in_character(self._taken(cue), own)
+        return own
 
     def _taken(self, cue: Cue) -> Scene:
         if cue.times is not None:
@@ -54,6 +55,12 @@ class Stage:
     def clear(self, model: str | None = None) -> None:
         """Take back what was set, for one model or for all."""
         self._cues = [cue for cue in self._cues if model is not None and cue.model != model.lower()]
+
+
+def _in_character(scene: Scene, own: Scene) -> Scene:
+    """Let a model that echoes or thinks do so in any scene."""
+    reply = own.reply if scene.reply == "writer" else scene.reply
+    return structs.replace(scene, reply=reply, thinks=scene.thinks or own.thinks)
 
 
 def scene_of(name: str, changes: Mapping[str, Any]) -> Scene:

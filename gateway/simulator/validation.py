@@ -33,10 +33,11 @@ def invalid_fields(validator: jsonschema_rs.Draft202012Validator, value: Any, ro
     return [entry for error in found for entry in _entries(error, root)]
 
 
-def _order(error: jsonschema_rs.ValidationError) -> tuple[int, int]:
-    # Outer things first, what is missing before what is too much: the order of recorded replies.
+def _order(error: jsonschema_rs.ValidationError) -> tuple[int, int, str]:
+    # Outer things first, what is missing before what is too much: the order of recorded replies. Then by name.
     kind: Kind = error.kind
-    return len(error.instance_path), {"required": 0, "additionalProperties": 1}.get(kind.name, 2)
+    rank = {"required": 0, "additionalProperties": 1}.get(kind.name, 2)
+    return len(error.instance_path), rank, ".".join(map(str, error.instance_path))
 
 
 def _entries(error: jsonschema_rs.ValidationError, root: str) -> Iterator[InvalidField]:

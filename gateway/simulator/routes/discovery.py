@@ -38,13 +38,12 @@ async def get_collection(world: NamedDependency[World], slug: FromPath[str]) -> 
 
 
 @get("/search", status_code=200)
-async def search(
-    world: NamedDependency[World], query: FromQuery[str | None] = None, limit: FromQuery[str | None] = None
-) -> Response[bytes]:
+async def search(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
     """Search; the models found come without examples and schemas."""
+    query = request.query_params.get("query")
     if not query:
         return reply({"detail": 'Query parameter "query" is required'}, 400)
-    found = ranked(world.records, query)[: _limit(limit)]
+    found = ranked(world.records, query)[: _limit(request.query_params.get("limit"))]
     wanted = set(query.lower().split())
     collections = [one for one in COLLECTIONS if wanted & set(f"{one.name} {one.description}".lower().split())]
     return reply(

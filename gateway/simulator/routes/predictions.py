@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from gateway.simulator import problems
-from gateway.simulator.asgi import Receive, Scope, drop
+from gateway.simulator.asgi import Receive, Scope, drop, until_left
 from gateway.simulator.contract import read_body
 from gateway.simulator.creation import Dropped, Stalled, Target, create
 from gateway.simulator.durations import bad_preference, wait_seconds
@@ -146,7 +146,7 @@ async def _create(world: World, request: Ask, body: Mapping[str, Any], target: T
         raise problems.unavailable() from None
     if wait is None or prefer is None:
         return reply(fresh(world, prediction), 201, _headers(world, prediction))
-    await _wait(world, prediction, wait)
+    await _wait(world, request, prediction, wait)
     timed_out = not (prediction.complete or prediction.final)
     headers = _headers(world, prediction) | {"Preference-Applied": prefer}
     return reply(synced(world, prediction), world.switches.sync_timeout_code if timed_out else 201, headers)
@@ -171,11 +171,24 @@ def _headers(world: World, prediction: Prediction) -> dict[str, str]:
     return {"Location": f"{world.addresses.api}/v1/predictions/{prediction.id}"}
 
 
-async def _wait(world: World, prediction: Prediction, seconds: int) -> None:
+async def _wait(world: World, request: Ask, prediction: Prediction, seconds: int) -> None:
+    left = asyncio.ensure_future(until_left(cast(Receive, request.receive)))
+    left.add_done_callback(lambda _: prediction.watch.ring())
+    try:
+        await _until_whole(world, prediction, seconds, left)
+    finally:
+        if left.done() and not prediction.complete and world.switches.sync_cancel_on_disconnect:
+            stop(world, prediction, "canceled")
+        left.cancel()
+
+
+async def _until_whole(world: World, prediction: Prediction, seconds: int, left: "asyncio.Future[None]") -> None:
     whole = world.switches.sync_success_status == "succeeded"
     try:
         async with asyncio.timeout(world.clock.real(seconds)):
-            while not (prediction.final or (prediction.complete and not whole) or world.closing.is_set()):
+            while not (prediction.final or (prediction.complete and not whole) or left.done()):
+                if world.closing.is_set():
+                    return
                 await prediction.watch.changed()
     except TimeoutError:
         return
@@ -184,7 +197,7 @@ async def _wait(world: World, prediction: Prediction, seconds: int) -> None:
 async def _stall(world: World, request: Ask) -> None:
     """Say nothing until the client has hung up or the simulator stops."""
     closing = asyncio.ensure_future(world.closing.wait())
-    left = asyncio.ensure_future(request.receive())
+    left = asyncio.ensure_future(until_left(cast(Receive, request.receive)))
     await asyncio.wait((closing, left), return_when=asyncio.FIRST_COMPLETED)
     closing.cancel()
     left.cancel()
