@@ -63,14 +63,15 @@ def _locked(path: Path) -> int:
     try:
         _lock(file)
     except OSError:
-        holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
         os.close(file)
         raise ConfigError(
             f"state.folder: another gateway (process {holder}) is using {path.parent}; stop it, or give this one a "
             "folder of its own (REPLIGATE_DATA_DIR)"
         ) from None
     os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    os.lseek(file, 0, os.SEEK_SET)
+    os.write(file, f"{os.getpid()}\n".encode())
     return file
 
 

@@ -22,9 +22,12 @@ class Store:
     """SQLite in the data folder or PostgreSQL, the same to whoever uses it. Any number of processes may open it."""
 
     def __init__(self, url: URL) -> None:
-        self.url = url
         self._writing, self._reading = engines.writing(url), engines.reading(url)
-        versions.bring_up(self._writing)
+        try:
+            versions.bring_up(self._writing)
+        except BaseException:
+            self._writing.dispose()
+            raise
         self._writer = Writer(self._writing)
         self._readers = ThreadPoolExecutor(engines.READERS, thread_name_prefix="repligate-reader")
 
