@@ -106,7 +106,7 @@ class Run:
     async def _overtake(self) -> None:
         """A create that waits for its output tells no id until then: look it up, and cancel it meanwhile."""
         try:
-            made = await self.upstream.find_created(self.plan.model, digest(self.inputs), self._began)
+            made = await self.upstream.find_waiting(self.plan.model, digest(self.inputs), self._began)
             if made and not made.final:
                 await self.upstream.cancel(made.id)
         except ApiError as away:

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +19,15 @@ from adapters.wire.replicate import Inputs, ModelRef, Prediction
 from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, NotFound, UnknownModel, UpstreamFailed, UpstreamUnavailable
 from gateway.upstream.allowance import POLL_SHARE, Allowance
+from gateway.upstream.likeness import alike, digest
 from gateway.upstream.models import DeploymentReply, Model, ModelReply, Record, VersionReply
 from gateway.upstream.origin import Ask, Origin
 from gateway.upstream.routes import Route, Routes, choose, fixed
 from gateway.upstream.statuses import LOST
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport import client
+
+__all__ = ["Upstream", "digest"]
 
 T = TypeVar("T")
 
@@ -124,15 +126,19 @@ class Upstream:
     async def find_created(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
         """The prediction whose create's answer was lost: of this model and these inputs, made after `since`, and known
         to nobody in this process. Looks at the newest three pages of each token's account. None if there is none."""
-        await self._others_created(model, inputs_digest)
-        for token in self._origin.tokens.all:
-            after = {"created_after": (since - _CLOCK_SKEW).astimezone(UTC).isoformat()}
-            async for page in self._pages(token, after):
-                for prediction in page:
-                    if self._unclaimed(prediction, model, inputs_digest):
-                        self._origin.tokens.made(prediction.id, token)
-                        return self.heard(prediction)
+        # Until creates of just the same are answered, theirs could be taken for the lost one.
+        if same := self._same_under_way(model, inputs_digest):
+            await asyncio.wait(same)
+        async for prediction, token in self._unclaimed(model, inputs_digest, since):
+            self._origin.tokens.made(prediction.id, token)
+            return self.heard(prediction)
         return None
+
+    async def find_waiting(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
+        """The prediction of a create that still waits for its answer, to cancel it. None where several wait for the
+        same, for then nobody can tell whose it is."""
+        found = [prediction async for prediction, _ in self._unclaimed(model, inputs_digest, since)]
+        return found[0] if len(found) == len(self._same_under_way(model, inputs_digest)) == 1 else None
 
     async def model(self, ref: ModelRef) -> Record:
         """What Replicate says of a model, version or deployment, in one to three requests. Raises UnknownModel."""
@@ -256,22 +262,23 @@ class Upstream:
             del self._creating[done]
             done.set_result(None)
 
-    async def _others_created(self, model: Model, inputs_digest: str) -> None:
-        """Waits for creates of just the same: until they are answered, theirs could be taken for the lost one."""
-        same = [
+    def _same_under_way(self, model: Model, inputs_digest: str) -> list[asyncio.Future[None]]:
+        return [
             done
             for done, (path, inputs) in self._creating.items()
             if path == model.path and digest(inputs) == inputs_digest
         ]
-        if same:
-            await asyncio.wait(same)
 
-    def _unclaimed(self, prediction: Prediction, model: Model, inputs_digest: str) -> bool:
-        if self._origin.tokens.maker(prediction.id):
-            return False
-        same = prediction.model == model.path or (not model.ref.path and prediction.version == model.ref.version)
-        inputs = msgspec.json.decode(prediction.input, type=dict[str, Any] | None)
-        return same and inputs is not None and digest(inputs) == inputs_digest
+    async def _unclaimed(
+        self, model: Model, inputs_digest: str, since: datetime
+    ) -> AsyncIterator[tuple[Prediction, Token]]:
+        """Predictions of this model and these inputs that no create of this process was answered with."""
+        after = {"created_after": (since - _CLOCK_SKEW).astimezone(UTC).isoformat()}
+        for token in self._origin.tokens.all:
+            async for page in self._pages(token, after):
+                for prediction in page:
+                    if not self._origin.tokens.maker(prediction.id) and alike(prediction, model, inputs_digest):
+                        yield prediction, token
 
 
 class _Secret(Struct, frozen=True):
@@ -281,19 +288,6 @@ class _Secret(Struct, frozen=True):
 class _Page(Struct, frozen=True):
     results: list[Prediction]
     next: str | None = None
-
-
-def digest(inputs: Inputs) -> str:
-    """Of the inputs as Replicate echoes them: key order and 1 or 1.0 make no difference. Hexadecimal SHA-256."""
-    return hashlib.sha256(msgspec.json.encode(_canonical(inputs), order="sorted")).hexdigest()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:

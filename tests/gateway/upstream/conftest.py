@@ -1,13 +1,13 @@
 """A simulated Replicate on real sockets, and the upstream before it."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
 import pytest
 
 from adapters.wire.replicate import ModelRef
-from gateway.config import Config, SchemasConfig, UpstreamConfig
+from gateway.config import SchemasConfig, UpstreamConfig
 from gateway.simulator import Settings, Simulator, Switches
 from gateway.upstream.client import Upstream
 from gateway.upstream.models import Model
@@ -22,12 +22,13 @@ class DictShelf:
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[bytes, float]] = {}
+        self.clock: Callable[[], float] = time.time
 
     async def load(self, key: str) -> tuple[bytes, float] | None:
         return self.kept.get(key)
 
     async def save(self, key: str, body: bytes) -> None:
-        self.kept[key] = body, time.time()
+        self.kept[key] = body, self.clock()
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,6 @@ async def schemas(upstream: Upstream, shelf: DictShelf) -> AsyncIterator[Schemas
 @pytest.fixture
 def waiting(config: UpstreamConfig) -> Waiting:
     return Waiting(config)
-
-
-@pytest.fixture
-def settings(tmp_path: object) -> Config:
-    return Config()
 
 
 async def model_of(schemas: Schemas, name: str) -> Model:

@@ -432,6 +432,27 @@ async def test_a_create_of_the_same_that_is_under_way_is_waited_for(
     await waits
 
 
+async def test_a_create_that_waits_can_be_overtaken_unless_another_waits_for_the_same(
+    simulator: Simulator, schemas: Schemas, upstream: Upstream
+) -> None:
+    model, inputs = await schemas.get(ModelRef.parse("sim/picture-slow")), {"prompt": "a fox"}
+    began = datetime.now(UTC)
+    first = asyncio.create_task(upstream.create(model, inputs, deadline=60, wait=20))
+    await simulator.reached("processing")
+    found = await upstream.find_waiting(model, digest(inputs), began)
+    assert found is not None
+    assert found.id == simulator.last().id
+    assert await upstream.find_waiting(model, digest({"prompt": "an owl"}), began) is None
+    second = asyncio.create_task(upstream.create(model, inputs, deadline=60, wait=20))
+    async with asyncio.timeout(2):
+        while len(simulator.predictions()) < 2:
+            await asyncio.sleep(0.01)
+    assert await upstream.find_waiting(model, digest(inputs), began) is None
+    for made in simulator.predictions():
+        await upstream.cancel(made.id)
+    assert [one.status for one in await asyncio.gather(first, second)] == ["canceled", "canceled"]
+
+
 async def test_a_model_of_another_name_with_the_same_inputs_is_not_the_lost_one(
     simulator: Simulator, schemas: Schemas
 ) -> None:
