@@ -134,7 +134,7 @@ def usage(by: Literal["key", "model", "day"], path: Path | None, as_json: bool) 
     """Sum the ledger: calls, predictions, tokens, images and cost, and what is still open."""
     from gateway.accounts.ledger import Ledger
 
-    async def read(store: "Store") -> tuple[list[UsageLine], Held]:
+    async def read(store: "Store") -> "tuple[list[UsageLine], Held]":
         ledger = Ledger(store)
         return await ledger.usage(by), await ledger.held()
 

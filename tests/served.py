@@ -1,4 +1,4 @@
-"""A gateway as people run it: `python -m gateway serve` in a process of its own, on a free port and an empty data folder."""
+"""A gateway as people run it: a process of its own, on a free port, with an empty data folder."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import httpx
 from openai import AsyncOpenAI, OpenAI
@@ -51,10 +52,12 @@ class Served:
         del self.printed[:], self.logged[:]
         for reader in self._readers:
             reader.start()
-        if not self._listening.wait(20):
-            self.process.kill()
+        self._listening.wait(20)
+        found = next(filter(None, map(_ADDRESS.search, self.printed)), None)
+        if found is None:
+            self.kill()
             raise AssertionError(f"the gateway did not start:\n{self.output}")
-        self.base_url = next(found[1] for line in self.printed if (found := _ADDRESS.search(line)))
+        self.base_url = found[1]
 
     @property
     def output(self) -> str:
@@ -115,7 +118,7 @@ class Served:
                 self._listening.set()
         self._listening.set()
 
-    def __enter__(self) -> "Served":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

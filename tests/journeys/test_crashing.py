@@ -58,5 +58,5 @@ def test_a_kill_at_any_instant_of_creating_leaves_nothing_running(
 
 
 def test_two_gateways_do_not_share_one_data_folder(own_gateway: Served) -> None:
-    with pytest.raises(AssertionError, match="in use"):
+    with pytest.raises(AssertionError, match="another gateway"):
         Served(own_gateway.folder, "http://127.0.0.1:9/v1")
