@@ -113,7 +113,8 @@ class Ledger:
     async def unsettled(self) -> list[Entry]:
         """What other processes opened and no longer look after, oldest first: the journal to recover from."""
         abandoned = or_(reservations.c.lease_until.is_(None), reservations.c.lease_until < _ms(self._clock()))
-        found = _OPEN.where(reservations.c.owner != self.owner, abandoned).order_by(entries.c.id)
+        found = _OPEN.where(reservations.c.owner != self.owner, abandoned)
+        found = found.order_by(entries.c.created_at, entries.c.call, entries.c.seq)
         return [_entry(row) for row in await self._store.read(lambda c: c.execute(found).mappings().all())]
 
     async def held(self) -> Held:
