@@ -2,9 +2,9 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_CEILING, Context, Decimal
+from fractions import Fraction
 from importlib.resources import files
-from math import isfinite
+from math import ceil
 from typing import Literal, Self
 
 import msgspec
@@ -14,12 +14,11 @@ from adapters.wire.replicate import Metrics, Prediction
 from gateway.accounts.moments import seconds_between
 from gateway.config import Config, ModelRow, Price
 
-MILLION = Decimal(1_000_000)
+MILLION = 1_000_000
 MOST = 2**53
 """In micro-dollars. Nine thousand million dollars for one prediction: whoever measured that was wrong."""
 
 _BASES = ("per_million_input_tokens", "per_million_output_tokens", "per_image", "per_second", "per_run")
-_EXACT = Context(prec=60)
 _STARTED_SECONDS = 0.01  # a prediction cancelled in the queue is recorded as running for microseconds
 
 
@@ -102,11 +101,11 @@ class Prices:
         """What so much of everything costs; with upper bounds it is what to reserve for one prediction."""
         if price is None or all(getattr(price, basis) is None for basis in _BASES):
             return Cost(None, "unknown: no price")
-        total, names = Decimal(0), []
+        total, names = Fraction(0), []
         for name, quantity, each in _terms(price, measured):
             if quantity is None:
                 return Cost(None, f"unknown: no {name.partition(' ')[0]} counted")
-            total = _EXACT.add(total, _EXACT.multiply(quantity, each))
+            total += quantity * each
             names.append(name)
         return _rounded(total, _basis(names, measured.estimated))
 
@@ -114,13 +113,14 @@ class Prices:
 def measured(prediction: Prediction, images: int = 0, counted: Measured | None = None) -> Measured:
     """What Replicate measured of a prediction; for tokens and images it did not measure, what we counted."""
     metrics, told = prediction.metrics or Metrics(), counted or Measured()
-    estimated = metrics.output_tokens is None and told.output_tokens is not None
+    tokens, ours = (metrics.input_tokens, metrics.output_tokens), (told.input_tokens, told.output_tokens)
+    before, after = (own if theirs is None else theirs for theirs, own in zip(tokens, ours, strict=True))
     return Measured(
-        input_tokens=told.input_tokens if metrics.input_tokens is None else metrics.input_tokens,
-        output_tokens=told.output_tokens if estimated else metrics.output_tokens,
+        input_tokens=before,
+        output_tokens=after,
         images=metrics.images if metrics.images is not None else images or _files(prediction),
         seconds=_ran(prediction),
-        estimated=estimated,
+        estimated=(before, after) != tokens,
     )
 
 
@@ -135,7 +135,7 @@ def _free(price: Price | None, prediction: Prediction) -> str | None:
     return None
 
 
-def _terms(price: Price, measured: Measured) -> Iterator[tuple[str, Decimal | None, Decimal]]:
+def _terms(price: Price, measured: Measured) -> Iterator[tuple[str, Fraction | None, Fraction]]:
     """Of each basis that is set: its name, how many of it, and the micro-dollars of one."""
     second = f"seconds x {price.hardware}" if price.hardware else "seconds"
     for name, quantity, dollars, unit in (
@@ -146,20 +146,21 @@ def _terms(price: Price, measured: Measured) -> Iterator[tuple[str, Decimal | No
         ("run", 1, price.per_run, MILLION),
     ):
         if dollars is not None:
-            yield name, _quantity(quantity), _EXACT.multiply(_decimal(dollars), Decimal(unit))
+            yield name, _quantity(quantity), _fraction(dollars) * unit
 
 
-def _quantity(number: float | None) -> Decimal | None:
-    return _decimal(max(number, 0)) if number is not None and isfinite(number) else None
+def _quantity(number: float | None) -> Fraction | None:
+    # Compared this way round, because nothing that is no number is below anything.
+    return _fraction(max(number, 0)) if number is not None and number < MOST * MILLION else None
 
 
-def _decimal(number: float) -> Decimal:
+def _fraction(number: float) -> Fraction:
     # The number as it was written: 0.672 is meant, not the nearest binary fraction.
-    return Decimal(repr(number))
+    return Fraction(repr(number))
 
 
-def _rounded(total: Decimal, basis: str) -> Cost:
-    amount = int(total.to_integral_value(ROUND_CEILING))
+def _rounded(total: Fraction, basis: str) -> Cost:
+    amount = ceil(total)
     return Cost(amount, basis) if amount <= MOST else Cost(None, "unknown: beyond belief")
 
 

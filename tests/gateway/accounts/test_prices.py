@@ -1,0 +1,196 @@
+"""Prices: exact, rounded once and up, unknown where nobody said."""
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.wire.replicate import Metrics, ModelRef, Prediction
+from gateway.accounts.prices import Cost, Measured, Prices
+from gateway.config import Config, ModelRow, Price
+
+TEXT = Price(per_million_input_tokens=0.05, per_million_output_tokens=0.25)
+PICTURE = Price(per_image=0.003)
+TIMED = Price(hardware="gpu-t4", per_second=0.000225)
+
+
+@pytest.fixture(scope="module")
+def prices() -> Prices:
+    return Prices.shipped()
+
+
+def ended(status: str = "succeeded", output: Any = None, **metrics: Any) -> Prediction:
+    started = "2026-11-21T10:00:00Z" if metrics.get("predict_time") != 0 else None
+    return Prediction(id="p", status=status, output=output, started_at=started, metrics=Metrics(**metrics))
+
+
+@pytest.mark.parametrize(
+    ("price", "prediction", "cost"),
+    [
+        # Replicate's own billing example: 8 tokens in and 43 out at $9.50 a million
+        (Price(per_million_input_tokens=9.5), ended(input_token_count=8), Cost(76, "tokens")),
+        (Price(per_million_output_tokens=9.5), ended(output_token_count=43), Cost(409, "tokens")),
+        (TEXT, ended(token_input_count=39, token_output_count=149), Cost(40, "tokens")),
+        (TEXT, ended(input_token_count=1, output_token_count=0), Cost(1, "tokens")),
+        (TEXT, ended(token_input_count=0, token_output_count=0), Cost(0, "tokens")),
+        (PICTURE, ended(image_count=1), Cost(3000, "images")),
+        (PICTURE, ended(image_output_count=4, image_count=9), Cost(12_000, "images")),
+        (PICTURE, ended(output=["https://x/1.png", "https://x/2.png"]), Cost(6000, "images")),
+        (PICTURE, ended(output="https://x/1.png"), Cost(3000, "images")),
+        (PICTURE, ended(output=None), Cost(None, "unknown: no images counted")),
+        (TIMED, ended(predict_time=0.829263399), Cost(187, "seconds x gpu-t4")),
+        (Price(per_second=0.0014), ended(predict_time=13.0), Cost(18_200, "seconds")),
+        (Price(per_run=0.5), ended(), Cost(500_000, "run")),
+        (Price(per_run=0.001, per_image=0.01), ended(image_count=2), Cost(21_000, "images + run")),
+        (Price(per_image=0), ended(image_count=2), Cost(0, "images")),
+        (TEXT, ended(), Cost(None, "unknown: no tokens counted")),
+        (TEXT, ended(input_token_count=5), Cost(None, "unknown: no tokens counted")),
+        (Price(per_second=0.001), ended(total_time=5.0), Cost(None, "unknown: no seconds counted")),
+        (None, ended(predict_time=5.0), Cost(None, "unknown: no price")),
+        (Price(), ended(predict_time=5.0), Cost(None, "unknown: no price")),
+        (Price(hardware="gpu-new"), ended(predict_time=5.0), Cost(None, "unknown: no price")),
+    ],
+)
+def test_what_a_finished_prediction_costs(prices: Prices, price: Price | None, prediction: Prediction, cost: Cost):
+    assert prices.cost(price, prediction) == cost
+
+
+@pytest.mark.parametrize(
+    ("price", "prediction", "cost"),
+    [
+        (TIMED, ended("failed", predict_time=9.0), Cost(0, "free: failed")),
+        (TEXT, ended("failed", token_input_count=9, token_output_count=9), Cost(0, "free: failed")),
+        (None, ended("failed"), Cost(0, "free: failed")),
+        (Price(per_second=0.001, private=True), ended("failed", predict_time=2.0), Cost(2000, "seconds")),
+        (Price(private=True), ended("failed", predict_time=2.0), Cost(None, "unknown: no price")),
+        (TIMED, ended("aborted"), Cost(0, "free: aborted")),
+        (None, ended("aborted"), Cost(0, "free: aborted")),
+        (TIMED, ended("canceled", predict_time=4.0), Cost(900, "seconds x gpu-t4")),
+        (TIMED, ended("canceled", predict_time=0.000003), Cost(0, "free: canceled before it ran")),
+        (TEXT, ended("canceled", ["Hi"], predict_time=1.0), Cost(None, "unknown: no tokens counted")),
+        (PICTURE, ended("canceled", predict_time=1.0), Cost(0, "images")),
+        (None, ended("canceled", predict_time=1.0), Cost(None, "unknown: no price")),
+        (TIMED, Prediction(id="p", status="canceled"), Cost(0, "free: canceled before it ran")),
+    ],
+)
+def test_what_a_prediction_costs_that_did_not_finish(
+    prices: Prices, price: Price | None, prediction: Prediction, cost: Cost
+):
+    assert prices.cost(price, prediction) == cost
+
+
+def test_a_run_without_metrics_is_timed_by_its_instants(prices: Prices):
+    ran = Prediction(
+        id="p",
+        status="succeeded",
+        started_at="2026-11-21T10:00:00.500Z",
+        completed_at="2026-11-21T10:00:02.000000Z",
+    )
+    assert prices.cost(Price(per_second=0.001), ran) == Cost(1500, "seconds")
+
+
+def test_tokens_we_counted_ourselves_are_called_estimated(prices: Prices):
+    counted = Measured(input_tokens=39, output_tokens=149)
+    assert prices.cost(TEXT, ended(), counted=counted) == Cost(40, "tokens, estimated")
+    measured = ended(token_input_count=1_000_000, token_output_count=0)
+    assert prices.cost(TEXT, measured, counted=counted) == Cost(50_000, "tokens")
+    assert prices.cost(PICTURE, ended(image_count=1), counted=counted) == Cost(3000, "images")
+
+
+def test_half_a_count_of_replicates_is_completed_and_called_estimated(prices: Prices):
+    counted = Measured(input_tokens=1_000_000, output_tokens=7)
+    assert prices.cost(TEXT, ended(output_token_count=0), counted=counted) == Cost(50_000, "tokens, estimated")
+
+
+def test_what_is_reserved_is_what_the_most_would_cost(prices: Prices):
+    most = Measured(input_tokens=1000, output_tokens=4096, images=4, seconds=600)
+    assert prices.estimate(TEXT, most) == Cost(1074, "tokens")
+    assert prices.estimate(PICTURE, most) == Cost(12_000, "images")
+    assert prices.estimate(TIMED, most) == Cost(135_000, "seconds x gpu-t4")
+    assert prices.estimate(TEXT, Measured()) == Cost(None, "unknown: no tokens counted")
+
+
+quantities = st.integers(0, 10**9)
+dollars = st.floats(0, 1000, allow_nan=False, allow_subnormal=False)
+
+
+@given(count=quantities, out=quantities, each=dollars, other=dollars)
+def test_a_cost_is_exact_and_rounded_once_and_up(prices: Prices, count: int, out: int, each: float, other: float):
+    price = Price(per_million_input_tokens=each, per_million_output_tokens=other)
+    exact = Fraction(Decimal(repr(each))) * count + Fraction(Decimal(repr(other))) * out
+    assert prices.estimate(price, Measured(input_tokens=count, output_tokens=out)).amount == ceil(exact)
+
+
+@given(seconds=st.floats(0, 10**6), more=st.floats(0, 10**6), each=dollars)
+def test_more_never_costs_less(prices: Prices, seconds: float, more: float, each: float):
+    price = Price(per_second=each)
+    less, most = (prices.estimate(price, Measured(seconds=time)).amount for time in (seconds, seconds + more))
+    assert less is not None
+    assert most is not None
+    assert 0 <= less <= most
+
+
+numbers = st.none() | st.floats() | st.integers(-(10**30), 10**30)
+statuses = st.sampled_from(["starting", "processing", "succeeded", "failed", "canceled", "aborted"])
+
+
+@given(time=numbers, tokens=numbers, images=numbers, each=dollars, status=statuses)
+def test_whatever_replicate_measures_a_cost_is_a_sane_amount_or_unknown(
+    prices: Prices, time: Any, tokens: Any, images: Any, each: float, status: str
+):
+    price = Price(per_second=each, per_image=each, per_million_output_tokens=each)
+    cost = prices.cost(price, ended(status, predict_time=time, output_token_count=tokens, image_count=images))
+    assert cost.amount is None or 0 <= cost.amount <= 2**53
+    assert (cost.amount is None) == cost.basis.startswith("unknown")
+
+
+def test_the_operators_price_wins(prices: Prices):
+    row = ModelRow(model="black-forest-labs/flux-schnell", price=Price(per_image=0.01))
+    assert prices.price(row.model, row) == Price(per_image=0.01)
+    assert prices.price(row.model) == Price(per_image=0.003)
+    assert prices.price(row.model, ModelRow(model=row.model)) == Price(per_image=0.003)
+
+
+def test_hardware_stands_for_its_seconds(prices: Prices):
+    row = ModelRow(model="acme/own", price=Price(hardware="gpu-h100"))
+    assert prices.price("acme/own", row) == Price(hardware="gpu-h100", per_second=0.001525)
+    dearer = ModelRow(model="acme/own", price=Price(hardware="gpu-h100", per_second=1.0))
+    assert prices.price("acme/own", dearer) == Price(hardware="gpu-h100", per_second=1.0)
+
+
+def test_hardware_nobody_knows_is_pointed_out(prices: Prices):
+    config = Config(
+        models={
+            "good": ModelRow(model="acme/a", price=Price(hardware="gpu-t4")),
+            "bad": ModelRow(model="acme/b", price=Price(hardware="gpu-tt4")),
+        }
+    )
+    (problem,) = prices.problems(config)
+    assert problem.startswith("models.\"bad\".price.hardware: 'gpu-tt4' has no known price; there are cpu")
+
+
+def test_a_version_costs_what_its_model_costs(prices: Prices):
+    assert prices.price(f"black-forest-labs/flux-schnell:{'a' * 64}") == Price(per_image=0.003)
+    assert prices.price("a" * 64) is None
+
+
+def test_the_failed_runs_of_a_deployment_are_not_called_free(prices: Prices):
+    price = prices.price("deployments/acme/own")
+    assert prices.cost(price, ended("failed", predict_time=5.0)) == Cost(None, "unknown: no price")
+
+
+def test_every_line_of_the_table_is_sourced_dated_and_usable(prices: Prices):
+    assert len(prices.models) > 40
+    for ref, line in {**prices.models, **prices.hardware}.items():
+        assert line.source, ref
+        date.fromisoformat(f"{line.date}-01-01"[:10])
+        most = Measured(input_tokens=10**6, output_tokens=10**6, images=1, seconds=1)
+        price = prices.price(ref) if ref in prices.models else line.price
+        assert prices.estimate(price, most).amount, ref
+    for ref in prices.models:
+        assert ModelRef.parse(ref).path == ref
