@@ -33,6 +33,8 @@ from gateway.store.tables import entries, keys, reservations, settlements
 __all__ = ["Entry", "Held", "Ledger", "Opening", "Reservation", "Settlement", "UnknownEntry", "UsageLine"]
 
 DAY = 86_400
+MOST = 2**53
+"""Counts above this are no counts."""
 By = Literal["key", "model", "day"]
 
 _ABANDONED = Settlement(status="never created", cost=0, basis="free: never created", error="client_left")
@@ -136,8 +138,9 @@ class Ledger:
             if connection.execute(select(entries.c.id).where(entries.c.id == entry_id)).first() is None:
                 raise UnknownEntry(f"the ledger has no entry {entry_id!r}")
             return False
-        line = msgspec.structs.asdict(settlement) | dict(zip(_CARRIED, row, strict=True))
-        line["prediction"] = line["prediction"] or settlement.prediction
+        told = {name: _storable(value) for name, value in msgspec.structs.asdict(settlement).items()}
+        line = told | dict(zip(_CARRIED, row, strict=True))
+        line["prediction"] = line["prediction"] or told["prediction"]
         _ADD_SETTLEMENT.run(connection, **line, entry=entry_id, owner=self.owner, settled_at=_ms(now))
         return True
 
@@ -156,7 +159,7 @@ class Ledger:
 
 def _rows(opening: Opening, now: float) -> Iterable[dict[str, Any]]:
     common = {
-        name: _plain(getattr(opening, name))
+        name: _storable(getattr(opening, name))
         for name in ("call", "key", "kind", "model", "ref", "team", "version", "request", "reserved", "deadline")
     }
     common |= {"created_at": _ms(now), "day": int(now // DAY), "tags": msgspec.json.encode(opening.tags).decode()}
@@ -174,11 +177,16 @@ def _new_id(now: float) -> str:
     return f"ent_{_ms(now):012x}{secrets.token_hex(10)}"
 
 
-def _plain(value: object) -> object:
-    # What a client named may hold a NUL or half a surrogate pair, which PostgreSQL and SQLite cannot keep.
-    if not isinstance(value, str):
-        return value
-    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+def _storable(value: object) -> object:
+    """What a database can keep of this. Books that refuse an upstream's nonsense would stay open for ever.
+
+    A NUL or half a surrogate pair is replaced; a count or time that is below zero or beyond belief is not known.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, int | float):
+        return value if 0 <= value <= MOST else None
+    return value
 
 
 def _entry(row: RowMapping) -> Entry:
