@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
 
 import structlog
 from litestar import Litestar
@@ -84,12 +85,21 @@ async def open_gateway(config: Config, environ: Mapping[str, str], replicate: Re
             catalog=installed(),
             upstream=upstream,
             schemas=schemas,
-            waiting=Waiting(config.upstream, bells, config.webhook_url),
+            waiting=Waiting(config.upstream, bells, _webhook(config, replicate)),
             outputs=Outputs(config, fetching, signing_key(config.folder, environ)),
             webhooks=Webhooks(upstream, bells),
         )
         async with _timers(gateway):
             yield gateway
+
+
+def _webhook(config: Config, replicate: Replicate) -> str | None:
+    """Where Replicate is to tell us of ends: it takes public HTTPS addresses only, a simulator here any."""
+    public = config.server.public_url
+    told = public.startswith("https://") or (
+        public and urlsplit(replicate.base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+    )
+    return f"{config.public_url}/webhooks/replicate" if told and config.upstream.webhooks else None
 
 
 @asynccontextmanager

@@ -11,24 +11,20 @@ from adapters.usage import Counted, counted
 from adapters.wire.replicate import Inputs, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.accounts.moments import seconds_between
-from gateway.accounts.prices import Measured, Prices
+from gateway.accounts.prices import Cost, Measured, Prices
 from gateway.config import Price
 from gateway.errors import MaybeCreated
 
 
 def booked(
-    prices: Prices, prediction: Prediction, price: Price | None, tokens: Counted | None, error: ApiError | None, first: float | None
+    prediction: Prediction, cost: Cost, tokens: Counted | None, error: ApiError | None, first: float | None
 ) -> Settlement:
-    """The settlement of a prediction that has ended. `tokens` is None for one that speaks none; `first` is the unix
-    time of its first word."""
-    images = 0 if tokens else len(files_of(prediction.output))
-    counts = Measured(input_tokens=tokens.input, output_tokens=tokens.output) if tokens else None
-    money = prices.cost(price, prediction, images, counts)
+    """The settlement of a prediction that has ended. `first` is the unix time of its first word."""
     created = _unix(prediction.created_at)
     return Settlement(
         status=prediction.status,
-        cost=money.amount,
-        basis=money.basis,
+        cost=cost.amount,
+        basis=cost.basis,
         error=error.code if error else None,
         prediction=prediction.id,
         queue_seconds=queue_seconds(prediction),
@@ -37,12 +33,19 @@ def booked(
         tokens_in=tokens.input if tokens else None,
         tokens_out=tokens.output if tokens else None,
         estimated=bool(tokens and tokens.basis == "estimated"),
-        images=images,
+        images=0 if tokens else len(files_of(prediction.output)),
     )
 
 
+def costs(prices: Prices, price: Price | None, prediction: Prediction, tokens: Counted | None) -> Cost:
+    """What it cost. `tokens` is None for a prediction that speaks none: then the files that came out count."""
+    if tokens is None:
+        return prices.cost(price, prediction, images=len(files_of(prediction.output)))
+    return prices.cost(price, prediction, counted=Measured(input_tokens=tokens.input, output_tokens=tokens.output))
+
+
 def never_ran(error: ApiError | None) -> Settlement:
-    """The settlement of a prediction that was not created; one whose create's answer was lost may have cost anything."""
+    """The settlement where none was created. If the answer to the create was lost, it may have cost anything."""
     code = error.code if error else None
     if isinstance(error, MaybeCreated):
         return Settlement(status="lost", cost=None, basis="unknown: the answer to its create was lost", error=code)

@@ -1,7 +1,8 @@
 """The spine: one client request from admission to settlement.
 
-A Call is a context manager. However it ends (done, failed, the client walked away, the gateway is stopping), what still
-runs is cancelled and what it cost is booked, behind a shield: inside a cancelled task every plain `await` is cancelled again.
+A Call is a context manager. However it ends (done, failed, the client walked away, the gateway is stopping), what
+still runs is cancelled and what it cost is booked, behind a shield: in a cancelled task every plain `await` is cancelled
+again.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any, Generic, Self
 
 import structlog
 from anyio import CancelScope
+from msgspec import Struct
 
 from adapters.base import Stamp
 from adapters.errors import ApiError, InvalidRequest
@@ -27,11 +29,19 @@ from gateway.upstream.client import digest
 log = structlog.get_logger()
 
 
+class Caller(Struct, frozen=True):
+    """Who asks, at which endpoint, and the id their request is known by."""
+
+    key: VirtualKey
+    endpoint: str
+    request: str
+
+
 class Call(Generic[R, K]):
     """One client request: its predictions, what they say, and the account of it."""
 
-    def __init__(self, gateway: Gateway, key: VirtualKey, planned: Plan[R, K], endpoint: str) -> None:
-        self.gateway, self.key, self.plan, self.endpoint = gateway, key, planned, endpoint
+    def __init__(self, gateway: Gateway, caller: Caller, planned: Plan[R, K]) -> None:
+        self.gateway, self.caller, self.plan = gateway, caller, planned
         self.id = uuid.uuid4().hex
         self.began = gateway.clock()
         self.upstream = gateway.upstream.counted()
@@ -40,14 +50,17 @@ class Call(Generic[R, K]):
         self._heard: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._pumps: list[asyncio.Task[None]] = []
         self._speaking = 0
+        self.settled = asyncio.Event()
         self._deadline = 0.0
+        self._beginning: asyncio.Task[object] | None = None
+        self._interruption: ApiError | None = None
 
     @classmethod
-    async def begin(cls, gateway: Gateway, key: VirtualKey, kind: type[K], request: R, endpoint: str) -> Self:
+    async def begin(cls, gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Self:
         """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
         if gateway.draining:
             raise Draining("This gateway is shutting down.", retry_after=1)
-        call = cls(gateway, key, await plan(gateway, kind, request), endpoint)
+        call = cls(gateway, caller, await plan(gateway, kind, request))
         try:
             await call._start(kind)
         except BaseException as end:
@@ -95,6 +108,7 @@ class Call(Generic[R, K]):
                 await asyncio.gather(*(run.settle(self.error) for run in self.runs))
             finally:
                 self.gateway.running.discard(self)
+                self.settled.set()
                 self._log()
 
     async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
@@ -122,17 +136,32 @@ class Call(Generic[R, K]):
         await self.runs[index].stop()
 
     def failed(self, error: ApiError) -> None:
-        """What the books and the log shall say; once a prediction exists, no client shall send the call again by itself."""
+        """What the books and the log shall say; once a prediction exists, no client shall send the call again."""
         self.error = error
         if any(run.prediction for run in self.runs):
             error.should_retry = False
 
     def interrupt(self, error: ApiError) -> None:
-        """Ends the call from outside: whoever reads it gets this error next."""
+        """Ends the call from outside: whoever reads it, or waits for it to begin, gets this error next."""
         self._heard.put_nowait(error)
+        if self._beginning:
+            self._interruption = error
+            self._beginning.cancel()
 
     async def _start(self, kind: type[K]) -> None:
         self.gateway.running.add(self)
+        self._beginning = asyncio.current_task()
+        try:
+            await self._create_or_replan(kind)
+        except asyncio.CancelledError:
+            if self._interruption is None or self._beginning is None:
+                raise
+            self._beginning.uncancel()
+            raise self._interruption from None
+        finally:
+            self._beginning = None
+
+    async def _create_or_replan(self, kind: type[K]) -> None:
         try:
             await self._create()
         except InvalidRequest as refused:
@@ -157,10 +186,11 @@ class Call(Generic[R, K]):
         gateway, planned = self.gateway, self.plan
         opening = Opening(
             call=self.id,
-            key=self.key.id,
-            team=self.key.team,
-            tags=self.key.tags,
-            kind=self.endpoint,
+            key=self.caller.key.id,
+            team=self.caller.key.team,
+            tags=self.caller.key.tags,
+            request=self.caller.request,
+            kind=self.caller.endpoint,
             model=planned.request.model,
             ref=str(planned.model.ref),
             version=planned.model.version,
@@ -213,8 +243,9 @@ class Call(Generic[R, K]):
         log.info(
             "call",
             call=self.id,
-            key=self.key.id,
-            endpoint=self.endpoint,
+            request=self.caller.request,
+            key=self.caller.key.id,
+            endpoint=self.caller.endpoint,
             model=self.plan.request.model,
             ref=str(self.plan.model.ref),
             predictions=[prediction.id for prediction in self.predictions],

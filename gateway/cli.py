@@ -12,7 +12,7 @@ import click
 from click import Context
 
 from adapters.errors import ApiError
-from gateway.config import Config, ConfigError, load
+from gateway.config import ConfigError, load
 
 if TYPE_CHECKING:
     from gateway.accounts.entries import Held, UsageLine
@@ -127,7 +127,9 @@ def revoke_key(which: str, path: Path | None) -> None:
 
 
 @main.command()
-@click.option("--by", type=click.Choice(("key", "model", "day")), default="key", show_default=True, help="What to sum by.")
+@click.option(
+    "--by", type=click.Choice(("key", "model", "day")), default="key", show_default=True, help="What to sum by."
+)
 @config_option
 @json_option
 def usage(by: Literal["key", "model", "day"], path: Path | None, as_json: bool) -> None:
@@ -217,7 +219,7 @@ def _with_keys(path: Path | None, work: Callable[["Keys"], Coroutine[Any, Any, T
 
 
 def _line(by: str, line: "UsageLine") -> dict[str, Any]:
-    """A sum as people and scripts read it. The cost is that of the priced predictions; the unpriced ones are counted."""
+    """A sum as people and scripts read it; the cost is that of the priced predictions."""
     counts = {
         name: getattr(line, name) for name in ("calls", "predictions", "failed", "tokens_in", "tokens_out", "images")
     }

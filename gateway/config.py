@@ -141,12 +141,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         """Where clients reach us, without a slash at the end."""
         return self.server.public_url.rstrip("/") or f"http://{_reachable(self.server.host)}:{self.server.port}"
 
-    @property
-    def webhook_url(self) -> str | None:
-        """Where Replicate is to tell us of ends; only an address that is public and HTTPS can be told to it."""
-        reachable = self.upstream.webhooks and self.server.public_url.startswith("https://")
-        return f"{self.public_url}/webhooks/replicate" if reachable else None
-
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The file's settings (or the defaults), with `REPLIGATE__SECTION__KEY` and `REPLIGATE_DATA_DIR` on top.

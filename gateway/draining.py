@@ -1,6 +1,7 @@
 """Leaving well: running calls get their time, then an error, and every one of them is settled."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -25,6 +26,7 @@ async def drain(gateway: Gateway) -> None:
 
 
 async def _idle(gateway: Gateway, seconds: float) -> None:
-    until = asyncio.get_running_loop().time() + seconds
-    while gateway.running and asyncio.get_running_loop().time() < until:
-        await asyncio.sleep(0.02)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for call in list(gateway.running):
+                await call.settled.wait()

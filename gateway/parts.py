@@ -1,5 +1,6 @@
 """The parts that calls are made with, joined once by `app`."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ class Replicate:
 
 
 class Running(Protocol):
-    """A call that can be ended from outside."""
+    """A call that can be ended from outside, and says when it is settled."""
+
+    settled: asyncio.Event
 
     def interrupt(self, error: ApiError) -> None: ...
 

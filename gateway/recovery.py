@@ -11,9 +11,9 @@ from adapters.outputs import text_of
 from adapters.usage import Counted
 from adapters.wire.replicate import ModelRef, Prediction
 from gateway.accounts.entries import Entry
+from gateway.booking import booked, costs, never_ran, spoken
 from gateway.errors import NotFound, ProcessDied, UnknownModel
 from gateway.parts import Gateway
-from gateway.booking import booked, never_ran, spoken
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ DIED = ProcessDied("The gateway's process died while this ran.")
 
 
 async def recover(gateway: Gateway) -> None:
-    """Goes on for as long as the gateway runs: first over what an earlier process left, then over what was postponed."""
+    """Goes on for as long as the gateway runs, over what an earlier process left and what was postponed."""
     while True:
         await sweep(gateway)
         await asyncio.sleep(EVERY_SECONDS)
@@ -55,7 +55,8 @@ async def _settle(gateway: Gateway, entry: Entry) -> None:
     else:
         prediction = await gateway.waiting.finished(gateway.upstream, prediction)
         tokens = await _tokens(gateway, entry, prediction)
-        await gateway.ledger.settle(entry.id, booked(gateway.prices, prediction, entry.price, tokens, DIED, None))
+        cost = costs(gateway.prices, entry.price, prediction, tokens)
+        await gateway.ledger.settle(entry.id, booked(prediction, cost, tokens, DIED, None))
     log.info("recovered", entry=entry.id, prediction=prediction.id if prediction else None)
 
 

@@ -56,7 +56,7 @@ async def relay(call: AnyCall, chunks: Chunks, heartbeat: float) -> AsyncGenerat
 
 
 async def watched(call: AnyCall, chunks: Chunks) -> list[Prediction]:
-    """The call's predictions at their end, stopped early where `chunks` has seen enough: a reply that is not streamed."""
+    """The call's predictions at their end, stopped early where `chunks` has seen enough: for a whole reply."""
     async for batch in call.batches(None):
         for event in batch:
             chunks.feed(event)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,13 +12,16 @@ from msgspec.structs import replace
 from adapters.errors import ApiError
 from adapters.wire.replicate import Event, Inputs, Output, Prediction
 from gateway.accounts.entries import Settlement
-from gateway.booking import booked, never_ran, spoken
+from gateway.booking import booked, costs, never_ran, spoken
 from gateway.errors import MaybeCreated
 from gateway.parts import Gateway
 from gateway.plans import Plan
 from gateway.upstream.client import Upstream, digest
 
 log = structlog.get_logger()
+
+TURNS_UP_WITHIN = timedelta(minutes=2)
+"""How long a prediction whose create's answer was lost is looked for, before its cost is booked as unknown."""
 
 
 class Run:
@@ -31,7 +34,7 @@ class Run:
         self._began = datetime.now(UTC)
         self._first_said: float | None = None
         self._said: list[str] = []
-        self._stopped = False
+        self._stopped = self._measured = False
         self._creating: asyncio.Task[None] | None = None
 
     def account(self, error: ApiError | None = None) -> Settlement:
@@ -39,7 +42,8 @@ class Run:
         if self.prediction is None:
             return never_ran(error)
         tokens = spoken(self.plan.model.schema, self.prediction, self.inputs, "".join(self._said))
-        return booked(self.gateway.prices, self.prediction, self.plan.price, tokens, error, self._first_said)
+        cost = costs(self.gateway.prices, self.plan.price, self.prediction, tokens)
+        return booked(self.prediction, cost, tokens, error, self._first_said)
 
     async def create(self) -> None:
         """The prediction exists, and the ledger knows it. Outlives a client that leaves: a create whose answer nobody
@@ -62,7 +66,7 @@ class Run:
         assert self.prediction is not None
         if self._stopped:
             return replace(self.prediction, status="succeeded", error=None, output="".join(self._said))
-        self.prediction = await self.gateway.waiting.finished(self.upstream, self.prediction)
+        await self._measure(self.prediction)
         return self.prediction
 
     async def stop(self) -> None:
@@ -89,19 +93,36 @@ class Run:
                 webhook=plan.webhook,
             )
         except MaybeCreated:
-            self.prediction = await self.upstream.find_created(model, digest(self.inputs), self._began)
+            self.prediction = await self._found()
             if self.prediction is None:
                 raise
         await self.gateway.ledger.created(self.entry, self.prediction.id)
 
     async def _settle(self, error: ApiError | None) -> None:
-        if self._creating and not self._creating.done():
-            await self._overtake()
-            await asyncio.wait([self._creating])
+        if self.prediction is None:
+            error = await self._how_creating_ended() or error
         if self.prediction:
             await self._ended()
         self.settlement = self.account(error)
         await self.gateway.ledger.settle(self.entry, self.settlement)
+
+    async def _how_creating_ended(self) -> ApiError | None:
+        """Why there is no prediction, or None if there is one. Raises MaybeCreated while it may still turn up."""
+        if self._creating is None:
+            return None
+        if not self._creating.done():
+            await self._overtake()
+            await asyncio.wait([self._creating])
+        failure = self._creating.exception()
+        if isinstance(failure, MaybeCreated):
+            self.prediction = await self._found()
+            if self.prediction is None and datetime.now(UTC) - self._began < TURNS_UP_WITHIN:
+                raise failure
+        return failure if isinstance(failure, ApiError) else None
+
+    async def _found(self) -> Prediction | None:
+        """The prediction whose create's answer was lost, looked up by what it was created with."""
+        return await self.upstream.find_created(self.plan.model, digest(self.inputs), self._began)
 
     async def _overtake(self) -> None:
         """A create that waits for its output tells no id until then: look it up, and cancel it meanwhile."""
@@ -116,5 +137,11 @@ class Run:
         """The prediction is final, by its own end or by our cancelling it, and measured."""
         assert self.prediction is not None
         seen = self.upstream.ended(self.prediction.id) or self.prediction
-        seen = seen if seen.final else await self.upstream.cancel(seen.id)
+        if not seen.final:
+            seen = await self.upstream.cancel(seen.id)
+        if not self._measured:
+            await self._measure(seen)
+
+    async def _measure(self, seen: Prediction) -> None:
         self.prediction = await self.gateway.waiting.finished(self.upstream, seen)
+        self._measured = True

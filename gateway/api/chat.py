@@ -13,17 +13,15 @@ from gateway.api.requests import Asked, attended, authenticated, gateway_of
 from gateway.calls import Call
 from gateway.relay import relay, watched
 
-PATH = "/v1/chat/completions"
 
-
-@post(PATH, status_code=200)
+@post("/v1/chat/completions", status_code=200)
 async def create_chat_completion(request: Asked) -> Response[Any]:
     """A model's answer to a conversation, whole or as a stream of chunks."""
-    gateway, key = gateway_of(request), await authenticated(request)
+    gateway, caller = gateway_of(request), await authenticated(request)
     chat = decode(await request.body(), ChatRequest)
     if wants_dry_run(request):
         return await dry_run(gateway, ChatAdapter, chat)
-    call = await attended(request, Call.begin(gateway, key, ChatAdapter, chat, PATH))
+    call = await attended(request, Call.begin(gateway, caller, ChatAdapter, chat))
     stamp = call.stamp("chatcmpl-")
     chunks = call.adapter.stream(chat, stamp, call.plan.prepared)
     if chat.stream:

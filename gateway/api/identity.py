@@ -2,11 +2,12 @@
 
 import time
 import uuid
+from typing import cast
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-VERSION = (b"openai-version", b"2020-10-01")
+_KEY = "repligate.request"
 
 
 class Identified:
@@ -19,12 +20,23 @@ class Identified:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        began, identity = time.perf_counter(), (b"x-request-id", b"req_" + uuid.uuid4().hex.encode())
+        began, identity = time.perf_counter(), f"req_{uuid.uuid4().hex}"
+        cast(dict[str, object], scope)[_KEY] = identity
 
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
                 took = str(round((time.perf_counter() - began) * 1000)).encode()
-                message["headers"] = [*message["headers"], identity, VERSION, (b"openai-processing-ms", took)]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", identity.encode()),
+                    (b"openai-version", b"2020-10-01"),
+                    (b"openai-processing-ms", took),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_identified)
+
+
+def request_id(scope: Scope) -> str:
+    """The id that this request's answer will carry."""
+    return str(cast(dict[str, object], scope)[_KEY])

@@ -13,17 +13,15 @@ from gateway.api.requests import Asked, attended, authenticated, gateway_of
 from gateway.calls import Call
 from gateway.keeping import kept
 
-PATH = "/v1/images/generations"
 
-
-@post(PATH, status_code=200)
+@post("/v1/images/generations", status_code=200)
 async def create_image(request: Asked) -> Response[Any]:
     """Pictures drawn from a prompt, as URLs of ours or as base64."""
-    gateway, key = gateway_of(request), await authenticated(request)
+    gateway, caller = gateway_of(request), await authenticated(request)
     order = decode(await request.body(), ImageRequest)
     if wants_dry_run(request):
         return await dry_run(gateway, ImageAdapter, order)
-    call = await attended(request, Call.begin(gateway, key, ImageAdapter, order, PATH))
+    call = await attended(request, Call.begin(gateway, caller, ImageAdapter, order))
     async with call:
         predictions = await attended(request, call.finished())
         files = await attended(

@@ -1,8 +1,8 @@
 """GET /outputs/{name}: our copies of files, by signed links that expire."""
 
 from litestar import get
-from litestar.response import Stream
 from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
 
 from gateway.api.requests import Asked, gateway_of
 

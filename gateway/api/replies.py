@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import msgspec
 from litestar import Request, Response
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from adapters.errors import ApiError
 from adapters.wire.replicate import Prediction

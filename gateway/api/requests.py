@@ -8,7 +8,8 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.types import Receive
 
-from gateway.accounts.keys import VirtualKey
+from gateway.api.identity import request_id
+from gateway.calls import Caller
 from gateway.errors import ClientLeft
 from gateway.parts import Gateway
 
@@ -21,13 +22,17 @@ def gateway_of(request: Asked) -> Gateway:
     return cast(Gateway, request.app.state["gateway"])
 
 
-async def authenticated(request: Asked) -> VirtualKey:
-    """The virtual key in `Authorization`, or in `x-api-key` where a client sends only that. Raises MissingKey, InvalidKey."""
+async def authenticated(request: Asked) -> Caller:
+    """Whoever holds the key in `Authorization`, or in `x-api-key` where that is all a client sends.
+
+    Raises MissingKey, InvalidKey.
+    """
     headers = request.headers
     authorization = headers.get("authorization")
     if not authorization and (bare := headers.get("x-api-key") or headers.get("api-key")):
         authorization = f"Bearer {bare}"
-    return await gateway_of(request).keys.authenticate(authorization)
+    key = await gateway_of(request).keys.authenticate(authorization)
+    return Caller(key, request.scope["path"], request_id(request.scope))
 
 
 async def attended(request: Asked, work: Coroutine[Any, Any, T]) -> T:

@@ -247,7 +247,8 @@ def test_tokens_arrive_while_the_model_still_speaks(gateway: Served, simulator: 
         model="sim/slow", messages=HELLO, stream=True
     ) as reply:
         prediction = reply.headers["x-repligate-prediction-id"]
-        first = next(line for line in reply.iter_lines() if line.startswith("data: "))
+        lines = reply.iter_lines()
+        first = next(lines)
         assert json.loads(first.removeprefix("data: "))["choices"][0]["delta"]["role"] == "assistant"
         assert simulator.prediction(prediction).status == "processing"
 
