@@ -30,7 +30,7 @@ serve: .venv/requirements.stamp
 	.venv/bin/python -m gateway serve $(ARGS)
 
 test: .venv/requirements-dev.stamp .venv-clients/requirements.stamp
-	.venv/bin/python -m pytest -n auto $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: .venv/requirements-dev.stamp lock-check
 	.venv/bin/ruff check

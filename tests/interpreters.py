@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     failed = []
     for version, interpreter in interpreters.items():
         try:
-            say([prepare(version, interpreter), "-m", "pytest", "-n", "auto", "-q", *arguments])
+            say([prepare(version, interpreter), "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "-q", *arguments])
         except subprocess.CalledProcessError:
             failed.append(version)
     if failed:
