@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,7 @@ async def test_postgresql_may_go_and_come_back(config: Config):
 
 OPENER = """
 import asyncio, sys
+from contextlib import aclosing
 from pathlib import Path
 from gateway.config import Config, State
 from gateway.store.sql import Store
@@ -244,3 +247,34 @@ print("alembic" in sys.modules)
 """
     process = python(script, sqlite_config.state.folder)
     assert process.communicate(timeout=30)[0] == "False\n"
+
+
+def pragma(text_: str):
+    return lambda connection: connection.execute(text(f"PRAGMA {text_}")).scalar()
+
+
+async def test_a_full_disk_refuses_writes_until_there_is_room(sqlite_config: Config):
+    async with aclosing(Store.open(sqlite_config)) as store:
+        await store.write(add("before"))
+        pages = await store.write(pragma("page_count"))
+        await store.write(pragma(f"max_page_count = {pages}"))
+        big = {**team("big"), "metadata": "x" * 1_000_000}
+        with pytest.raises(StoreError, match="disk is full"):
+            await store.write(lambda c: c.execute(insert(teams), big))
+        assert await store.read(names) == ["before"]
+        await store.write(pragma("max_page_count = 1000000"))
+        await store.write(lambda c: c.execute(insert(teams), big))
+        assert await store.read(names) == ["before", "big"]
+
+
+async def test_books_locked_by_another_for_too_long_say_so_and_recover(sqlite_config: Config):
+    async with aclosing(Store.open(sqlite_config)) as store:
+        await store.write(pragma("busy_timeout = 30"))
+        other = sqlite3.connect(sqlite_config.folder / "repligate.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another process has kept the books locked"):
+            await store.write(add("red"))
+        assert await store.read(names) == []
+        other.execute("ROLLBACK")
+        other.close()
+        assert await store.write(add("red")) == "red"
