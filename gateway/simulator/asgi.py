@@ -12,6 +12,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 TRANSPORT = "simulator.transport"
+UNANSWERED = "simulator.unanswered"
 
 
 async def respond(
@@ -51,9 +52,15 @@ async def until_left(receive: Receive) -> None:
 
 async def drop(scope: Scope, receive: Receive) -> None:
     """Tear the connection down without ending the response."""
+    leave_unanswered(scope)
     transport = cast(asyncio.Transport, scope["extensions"][TRANSPORT])
     transport.abort()
     await until_left(receive)
+
+
+def leave_unanswered(scope: Scope) -> None:
+    """Mark a request whose client will see no answer, whatever is sent."""
+    scope["extensions"][UNANSWERED] = True
 
 
 class Heard:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.simulator.asgi import App, Header, Heard, Receive, Scope, Send, header, respond
+from gateway.simulator.asgi import UNANSWERED, App, Header, Heard, Receive, Scope, Send, header, respond
 from gateway.simulator.diary import Request
 from gateway.simulator.limits import Bucket
 from gateway.simulator.problems import PROBLEM, Problem, bad_token, low_credit, no_token, throttled
@@ -32,7 +32,8 @@ def front(world: World, app: App) -> App:
         else:
             heard = Heard(send, headers)
             await app(scope, receive, heard)
-        world.diary.requests.append(Request(method, path, heard.status, "api"))
+        status = 0 if UNANSWERED in scope["extensions"] else heard.status
+        world.diary.requests.append(Request(method, path, status, "api"))
 
     return opened
 

@@ -45,7 +45,7 @@ class Page(Exception):
     def response(self) -> Response[bytes]:
         """Render the page."""
         text = f"<html><head><title>{self.title}</title></head><body><h1>{self.title}</h1></body></html>\n"
-        return Response(text.encode(), status_code=self.status, media_type="text/html; charset=UTF-8")
+        return Response(text.encode(), status_code=self.status, media_type="text/html")
 
 
 def not_found(detail: str = "The requested resource could not be found.") -> Problem:

@@ -58,15 +58,13 @@ def _listed(value: Any) -> list[str]:
 
 def _shaped(part: Part, text: str) -> Any:
     embedded = vector(text)
+    declared = part.version.schema.output.get("items", {}).get("properties", {})
     match part.example:
-        case [{"input": _, "embedding": _}, *_]:
-            return {"input": text, "embedding": embedded}
-        case [{"embedding": _}, *_]:
-            return {"embedding": embedded}
-    properties = part.version.schema.output.get("items", {}).get("properties", {})
-    if "embedding" not in properties:
+        case [{"embedding": _} as shown, *_]:
+            declared = declared | shown
+    if "embedding" not in declared:
         return embedded
-    return {"embedding": embedded} | ({"input": text} if "input" in properties else {})
+    return {"input": text, "embedding": embedded} if "input" in declared else {"embedding": embedded}
 
 
 def vector(text: str) -> list[float]:

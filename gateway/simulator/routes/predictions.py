@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from gateway.simulator import problems
-from gateway.simulator.asgi import Receive, Scope, drop, until_left
+from gateway.simulator.asgi import Receive, Scope, drop, leave_unanswered, until_left
 from gateway.simulator.contract import read_body
 from gateway.simulator.creation import Dropped, Stalled, Target, create
 from gateway.simulator.durations import bad_preference, wait_seconds
@@ -197,6 +197,7 @@ async def _until_whole(world: World, prediction: Prediction, seconds: int, left:
 async def _stall(world: World, request: Ask) -> None:
     """Say nothing until the client has hung up or the simulator stops."""
     closing = asyncio.ensure_future(world.closing.wait())
+    leave_unanswered(cast(Scope, request.scope))
     left = asyncio.ensure_future(until_left(cast(Receive, request.receive)))
     await asyncio.wait((closing, left), return_when=asyncio.FIRST_COMPLETED)
     closing.cancel()

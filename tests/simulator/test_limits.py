@@ -1,0 +1,48 @@
+"""Rate limits: their headers, and what happens when they are enforced."""
+
+from typing import Any
+
+import pytest
+
+from gateway.simulator import Settings, Simulator
+from tests.simulator.calls import Api
+
+
+@pytest.mark.parametrize(("method", "path", "remaining"), [
+    ("POST", "/models/sim/echo/predictions", "599"),
+    ("POST", "/predictions", "599"),
+    ("POST", "/deployments/sim/deployed/predictions", "599"),
+    ("GET", "/predictions/nothing", "59999"),
+    ("GET", "/predictions", "2999"),
+    ("POST", "/predictions/nothing/cancel", "2999"),
+    ("GET", "/models/sim/echo", "2999"),
+    ("GET", "/nothing", "2999"),
+    ("GET", "/files", None),
+])  # fmt: skip
+def test_each_kind_of_route_tells_what_remains(api: Api, method: str, path: str, remaining: str | None) -> None:
+    reply = api.request(method, path, json={"input": {"prompt": "x"}} if method == "POST" else None)
+    assert reply.headers.get("ratelimit-remaining") == remaining
+    assert reply.headers.get("ratelimit-reset") == (None if remaining is None else "1")
+
+
+def test_six_hundred_creates_a_minute_and_no_more(started: Any) -> None:
+    api = started(Settings(limits="normal"))
+    remaining = [api.create("sim/echo", prompt="x").headers["ratelimit-remaining"] for _ in range(3)]
+    assert remaining == ["599", "598", "597"]
+    statuses = [api.post("/models/sim/nothing/predictions").status_code for _ in range(640)]
+    assert statuses.count(429) > 0
+    assert api.get("/account").status_code == 200
+    assert api.post("/models/sim/nothing/predictions").json()["detail"].startswith("Request was throttled.")
+
+
+def test_with_little_credit_one_create_in_ten_seconds(api: Api, simulator: Simulator) -> None:
+    simulator.limit("low-credit")
+    assert api.create("sim/echo", prompt="x").status_code == 201
+    refused = api.create("sim/echo", prompt="x")
+    assert refused.status_code == 429
+    assert "reduced to 6 requests per minute with a burst of 1" in refused.json()["detail"]
+    assert 8 <= refused.json()["retry_after"] <= 10
+    simulator.advance(refused.json()["retry_after"])
+    assert api.create("sim/echo", prompt="x").status_code == 201
+    simulator.limit("off")
+    assert api.create("sim/echo", prompt="x").status_code == 201
