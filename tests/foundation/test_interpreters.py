@@ -69,7 +69,7 @@ def test_a_python_without_our_packages_is_given_the_command(tmp_path: Path) -> N
 
 
 def test_a_fault_of_our_own_is_not_taken_for_a_missing_package() -> None:
-    code = BARE.replace("'site-packages'", "'nowhere'") + (
+    code = BARE.replace("site-packages", "no such folder") + (
         "sys.modules['gateway.config'] = None; runpy.run_module('gateway', run_name='__main__')"
     )
     done = python(sys.executable, code)

@@ -73,7 +73,7 @@ def test_one_command_and_the_curl_it_prints(clone: Path, served: tuple[subproces
     said = "".join(lines)
     assert process.poll() is None, said
     assert [line.split()[0] for line in lines if line.startswith((".venv", "python"))]
-    curl = re.search(r"^ *(curl .*(?:\\\n.*)+)", said, re.MULTILINE)
+    curl = re.search(r"^ *(curl (?:.*\\\n)+.*)", said, re.MULTILINE)
     assert curl, said
     answer = subprocess.run(curl[1], shell=True, capture_output=True, text=True, timeout=30)
     assert '"chat.completion"' in answer.stdout, answer.stdout + answer.stderr
