@@ -18,7 +18,11 @@ class NoStream(Exception):
 
 
 class Cursor:
-    """How far a stream has been read, whether its server resumes after the last id or starts anew."""
+    """How far a stream has been read, whether its server resumes after the last id, with it, or starts anew.
+
+    Replicate gives every event an id. Where only some have one, the first must be among them; where none has, a new
+    connection starts anew.
+    """
 
     def __init__(self) -> None:
         self.last = ""

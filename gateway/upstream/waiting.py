@@ -21,8 +21,9 @@ from gateway.upstream.webhooks import Bell, Bells
 _GRACE_SECONDS = 30.0
 """Replicate ends a prediction at its deadline; the news of it may take this much longer."""
 
-_CONNECTIONS = 20
-_USELESS = 3
+_CONNECTIONS, _USELESS, _HASTY = 20, 3, 6
+"""So many connections a stream is worth: in all, in a row with nothing new, and that broke off at once."""
+
 _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
 _BELL_FACTOR = 4
@@ -134,8 +135,8 @@ class _Watch:
             yield event
 
     async def _streamed(self) -> AsyncGenerator[Event]:
-        url, cursor, useless = self._known.urls.stream, Cursor(), 0
-        for connection in range(_CONNECTIONS if url else 0):
+        url, cursor, useless, hasty = self._known.urls.stream, Cursor(), 0, 0
+        for _ in range(_CONNECTIONS if url else 0):
             began, heard = self._waiting.clock(), False
             try:
                 async with aclosing(read(self._upstream, url or "", cursor, self._index)) as events:
@@ -151,12 +152,11 @@ class _Watch:
                 for event in self._ending():
                     yield event
                 return
-            at_once = self._waiting.clock() - began < _AT_ONCE_SECONDS
-            useless = useless + 1 if at_once and not heard else 0
-            if useless == _USELESS:
-                return
-            if at_once:
-                await asyncio.sleep(self._jittered(min(3.0, 0.1 * 2**connection)))
+            if self._waiting.clock() - began < _AT_ONCE_SECONDS:
+                hasty, useless = hasty + 1, 0 if heard else useless + 1
+                if hasty == _HASTY or useless == _USELESS:
+                    return
+                await asyncio.sleep(self._jittered(min(0.5, 0.02 * 2**hasty)))
 
     async def _told(self, event: Event) -> list[Event]:
         """What a stream's event means: its `error` decides, and the `done` after it says nothing new."""

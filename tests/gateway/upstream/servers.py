@@ -14,9 +14,11 @@ EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 async def serving(serve: Serve) -> AsyncIterator[str]:
     """The address of a server that hands each connection to `serve`."""
     writers: set[asyncio.StreamWriter] = set()
+    serves: set[asyncio.Task[None] | None] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.add(writer)
+        serves.add(asyncio.current_task())
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -32,6 +34,7 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
         server.close()
         for writer in list(writers):
             writer.transport.abort()
+        await asyncio.gather(*filter(None, serves))
         await server.wait_closed()
 
 

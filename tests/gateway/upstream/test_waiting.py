@@ -1,0 +1,339 @@
+"""The ladder: by which way a prediction's end is learned, and at what price."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from adapters.wire.replicate import Done, Event, Failure, ModelRef, Output, Prediction, Urls
+from gateway.config import UpstreamConfig
+from gateway.errors import TimedOut, UpstreamFailed
+from gateway.simulator import Simulator
+from gateway.upstream.client import Upstream
+from gateway.upstream.schemas import Schemas
+from gateway.upstream.waiting import Waiting
+from gateway.upstream.webhooks import Bells
+from tests.gateway.upstream.streaming import Played, Said, playing, tokens
+
+CONFIG = UpstreamConfig(read_seconds=0.3, connect_seconds=0.3, retry_seconds=0.5, deadline_seconds=60)
+PROMPT = {"prompt": "Tell me of the sea, and of the ships on it, and of the weather"}
+
+
+class Hurried:
+    """A clock that runs faster."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+
+    def __call__(self) -> float:
+        return asyncio.get_running_loop().time() * self.speed
+
+
+async def events_of(upstream: Upstream, played: Played, waiting: Waiting | None = None) -> list[Event]:
+    waiting = waiting or Waiting(upstream.config, chance=lambda: 0.0)
+    return [event async for event in waiting.events(upstream, played.prediction)]
+
+
+def text(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Output))
+
+
+async def run(
+    schemas: Schemas, upstream: Upstream, name: str, inputs: dict[str, Any] | None = None
+) -> tuple[list[Event], Prediction, Upstream]:
+    view, waiting = upstream.counted(), Waiting(upstream.config)
+    model = await schemas.get(ModelRef.parse(name))
+    plan = waiting.plan(model)
+    made = await view.create(model, inputs or PROMPT, deadline=60, wait=plan.sync_seconds)
+    events = [event async for event in waiting.events(view, made)]
+    return events, await waiting.finished(view, made), view
+
+
+# What it costs
+
+
+@pytest.mark.parametrize(
+    ("name", "requests"),
+    [
+        ("sim/echo", 3),
+        ("sim/slow", 3),
+        ("sim/cold-boot", 3),
+        ("meta/meta-llama-3-8b-instruct", 3),
+        ("sim/community", 3),
+        ("sim/fails", 3),
+        ("sim/picture", 2),
+        ("black-forest-labs/flux-schnell", 2),
+        ("sim/cut-stream", 4),
+    ],
+)
+async def test_a_call_takes_so_many_requests(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, name: str, requests: int
+) -> None:
+    events, prediction, view = await run(schemas, upstream, name)
+    assert isinstance(events[-1], Done)
+    assert prediction.metrics is not None
+    assert prediction.metrics.predict_time is not None
+    assert view.requests == requests
+    assert simulator.leaks() == []
+
+
+async def test_requests_do_not_grow_with_length(schemas: Schemas, upstream: Upstream, simulator: Simulator) -> None:
+    simulator.scene("sim/echo", "slow", text="word " * 500, pieces=500, seconds=1.0)
+    events, _, view = await run(schemas, upstream, "sim/echo")
+    assert len(events) > 300
+    assert view.requests == 3
+
+
+async def test_what_ended_before_anybody_asked_takes_no_request_more() -> None:
+    final = Prediction(
+        "p1", "succeeded", output=["a", "b"], completed_at="x", metrics=Prediction("", "").metrics, urls=Urls()
+    )
+    async with playing(Played([]), CONFIG) as upstream:
+        waiting = Waiting(CONFIG)
+        assert [event async for event in waiting.events(upstream, final)] == [Output("ab"), Done()]
+        assert upstream.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("sim/echo", None), ("meta/meta-llama-3-8b-instruct", None), ("black-forest-labs/flux-schnell", 60)],
+)
+async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create(
+    schemas: Schemas, name: str, seconds: int | None
+) -> None:
+    plan = Waiting(CONFIG, webhook="https://us.example/webhooks/replicate").plan(
+        await schemas.get(ModelRef.parse(name))
+    )
+    assert plan.sync_seconds == seconds
+    assert plan.webhook == "https://us.example/webhooks/replicate"
+
+
+async def test_a_sync_wait_can_be_turned_off(schemas: Schemas) -> None:
+    waiting = Waiting(UpstreamConfig(sync_wait_seconds=0))
+    assert waiting.plan(await schemas.get(ModelRef.parse("sim/picture"))).sync_seconds is None
+
+
+# How it ends
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason", "status"), [("fails", "error", "failed"), ("fails-midway", "error", "failed")]
+)
+async def test_a_failure_is_told_once_and_then_it_is_done(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, scene: str, reason: str, status: str
+) -> None:
+    simulator.scene("sim/echo", scene)
+    events, prediction, _ = await run(schemas, upstream, "sim/echo")
+    assert [event for event in events if not isinstance(event, Output)] == [
+        Failure("RuntimeError: the simulated model broke down"),
+        Done(reason),
+    ]
+    assert prediction.status == status
+
+
+@pytest.mark.parametrize("stream_url", [True, False])
+async def test_what_is_cancelled_from_elsewhere_is_done(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, stream_url: bool
+) -> None:
+    simulator.switch(stream_url=stream_url)
+    calling = asyncio.create_task(run(schemas, upstream, "sim/never-ends"))
+    await simulator.reached("processing")
+    await upstream.cancel(simulator.last().id)
+    events, prediction, _ = await calling
+    assert events[-1] == Done("canceled")
+    assert prediction.status == "canceled"
+
+
+@pytest.mark.parametrize("stream_url", [True, False])
+async def test_a_deadline_that_passes_in_the_queue_aborts_and_that_is_an_end(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, stream_url: bool
+) -> None:
+    simulator.switch(stream_url=stream_url)
+    simulator.scene("sim/echo", "queue", queued=1000)
+    calling = asyncio.create_task(run(schemas, upstream, "sim/echo"))
+    await simulator.reached("starting")
+    simulator.advance(61)
+    events, prediction, _ = await calling
+    assert events == [Done("canceled")]
+    assert prediction.status == "aborted"
+
+
+@pytest.mark.parametrize("scene", ["cut-stream", "cut-stream-always", "dropped-stream", "stalled-stream"])
+async def test_a_broken_stream_loses_nothing(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, scene: str
+) -> None:
+    simulator.scene("sim/echo", scene, seconds=0.2)
+    events, prediction, _ = await run(schemas, upstream, "sim/echo")
+    assert text(events) == "".join(prediction.output)
+    assert events[-1] == Done()
+
+
+async def test_a_stream_without_an_end_is_reconciled_with_the_final_output() -> None:
+    played = Played(
+        tokens("Once", " upon"),
+        cuts=[(2, "closed")] * 50,
+        later=[{}, {"status": "succeeded", "output": ["Once", " upon", " a", " time", ""]}],
+    )
+    async with playing(played, CONFIG) as upstream:
+        events = await events_of(upstream, played)
+    assert events == [Output("Once"), Output(" upon"), Output(" a time"), Done()]
+
+
+async def test_files_are_reconciled_one_by_one() -> None:
+    first, second, third = (f"https://replicate.delivery/{name}.png" for name in "abc")
+    played = Played(
+        tokens(first), cuts=[(1, "closed")] * 9, later=[{"status": "succeeded", "output": [first, second, third]}]
+    )
+    async with playing(played, CONFIG) as upstream:
+        assert await events_of(upstream, played) == [Output(first), Output(second), Output(third), Done()]
+
+
+async def test_a_stream_that_contradicts_the_final_output_is_no_success() -> None:
+    played = Played(tokens("Once"), cuts=[(1, "closed")] * 9, later=[{"status": "succeeded", "output": ["Twice"]}])
+    async with playing(played, CONFIG) as upstream:
+        with pytest.raises(UpstreamFailed):
+            await events_of(upstream, played)
+
+
+async def test_an_output_that_was_removed_is_no_empty_answer() -> None:
+    played = Played([], cuts=[(0, "closed")] * 9, later=[{"status": "succeeded", "output": None, "data_removed": True}])
+    async with playing(played, CONFIG) as upstream:
+        with pytest.raises(UpstreamFailed):
+            await events_of(upstream, played)
+
+
+async def test_an_error_event_without_done_is_the_end_all_the_same() -> None:
+    played = Played([*tokens("a"), Said("error", "it broke", "1:5")], cuts=[(2, "dropped")])
+    async with playing(played, CONFIG) as upstream:
+        assert await events_of(upstream, played) == [Output("a"), Failure("it broke"), Done("error")]
+
+
+async def test_a_done_for_an_error_that_was_not_told_is_looked_up() -> None:
+    played = Played(
+        [*tokens("a"), Said("done", '{"reason":"error"}', "1:5")],
+        later=[{"status": "failed", "output": ["a"], "error": "E9828"}],
+    )
+    async with playing(played, CONFIG) as upstream:
+        assert await events_of(upstream, played) == [Output("a"), Failure("E9828"), Done("error")]
+
+
+# Without a stream
+
+
+async def test_polling_passes_on_what_a_list_gains(schemas: Schemas, upstream: Upstream, simulator: Simulator) -> None:
+    simulator.switch(stream_url=False)
+    simulator.scene("sim/echo", "slow", seconds=0.8, pieces=20)
+    events, prediction, _ = await run(schemas, upstream, "sim/echo")
+    assert len([event for event in events if isinstance(event, Output)]) > 1
+    assert text(events) == "".join(prediction.output)
+    assert events[-1] == Done()
+
+
+async def test_a_stream_host_that_is_away_leaves_polling() -> None:
+    played = Played([], later=[{}, {"status": "succeeded", "output": "whole"}])
+    async with playing(played, CONFIG) as upstream:
+        gone = Prediction("p1", "starting", urls=Urls(stream="http://127.0.0.1:1/stream"))
+        waiting = Waiting(CONFIG, chance=lambda: 0.0)
+        assert [event async for event in waiting.events(upstream, gone)] == [Output("whole"), Done()]
+
+
+async def test_an_unknown_status_is_waited_out_but_not_for_ever() -> None:
+    played = Played([], streams=False, later=[{"status": "pondering"}])
+    config = UpstreamConfig(deadline_seconds=5)
+    async with playing(played, config) as upstream:
+        with pytest.raises(TimedOut):
+            await events_of(upstream, played, Waiting(config, clock=Hurried(400), chance=lambda: 0.0))
+    assert played.gets
+
+
+async def test_polls_become_rarer_with_age() -> None:
+    moments: list[float] = []
+    clock, config = Hurried(10), UpstreamConfig(deadline_seconds=6000)
+
+    class Timed(Played):
+        def _answer(self, writer: asyncio.StreamWriter) -> None:
+            moments.append(clock())
+            super()._answer(writer)
+
+    played = Timed([], streams=False, later=[{}] * 3 + [{"status": "succeeded", "output": "x"}])
+    async with playing(played, CONFIG) as upstream:
+        await events_of(upstream, played, Waiting(config, clock=clock, chance=lambda: 0.0))
+    pauses = [after - before for before, after in pairwise(moments)]
+    assert len(pauses) == 3
+    assert pauses[-1] > 1.5 * pauses[0]
+
+
+async def test_a_poll_that_fails_does_not_end_the_call() -> None:
+    class Flaky(Played):
+        def _answer(self, writer: asyncio.StreamWriter) -> None:
+            if self.gets < 3:
+                self.gets += 1
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+            else:
+                super()._answer(writer)
+
+    played = Flaky([], streams=False, later=[{"status": "succeeded", "output": "x"}])
+    config = UpstreamConfig(retry_seconds=0.01)
+    async with playing(played, config) as upstream:
+        assert await events_of(upstream, played) == [Output("x"), Done()]
+
+
+async def test_a_webhook_ends_the_wait_at_once_and_saves_the_poll() -> None:
+    bells = Bells()
+    played = Played([], streams=False, later=[{}])
+    waiting = Waiting(CONFIG, bells, webhook="https://us.example/webhooks/replicate")
+    async with playing(played, CONFIG) as upstream:
+        hearing = asyncio.create_task(events_of(upstream, played, waiting))
+        await asyncio.sleep(0.05)
+        bells.ring(Prediction("p1", "processing", output="par"))
+        bells.ring(Prediction("another", "succeeded", output="no"))
+        bells.ring(Prediction("p1", "succeeded", output="whole", completed_at="x"))
+        async with asyncio.timeout(0.5):
+            assert await hearing == [Output("whole"), Done()]
+    assert played.gets == 0
+
+
+async def test_one_who_stops_listening_leaves_nothing_open(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator
+) -> None:
+    waiting = Waiting(CONFIG)
+    made = await upstream.create(await schemas.get(ModelRef.parse("sim/never-ends")), PROMPT, deadline=60)
+    events = waiting.events(upstream, made)
+    assert isinstance(await anext(events), Output)
+    await events.aclose()
+    await upstream.cancel(made.id)
+    assert (await waiting.finished(upstream, made)).status == "canceled"
+
+
+# Finished
+
+
+async def test_metrics_that_come_late_are_waited_for(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator
+) -> None:
+    simulator.switch(metrics_delay=0.25)
+    _, prediction, view = await run(schemas, upstream, "sim/echo")
+    assert prediction.status == "succeeded"
+    assert prediction.metrics is not None
+    assert view.requests <= 6
+
+
+async def test_metrics_that_never_come_are_not_waited_for_long() -> None:
+    played = Played([*tokens("a"), Said("done", "{}", "1:9")], later=[{"status": "succeeded", "output": ["a"]}])
+    async with playing(played, CONFIG) as upstream:
+        waiting = Waiting(CONFIG)
+        async for _ in waiting.events(upstream, played.prediction):
+            pass
+        async with asyncio.timeout(2):
+            assert (await waiting.finished(upstream, played.prediction)).status == "succeeded"
+
+
+async def test_whoever_wants_only_the_end_gets_it(schemas: Schemas, upstream: Upstream) -> None:
+    view, waiting = upstream.counted(), Waiting(CONFIG)
+    made = await view.create(await schemas.get(ModelRef.parse("sim/slow")), PROMPT, deadline=60)
+    prediction = await waiting.finished(view, made)
+    assert prediction.status == "succeeded"
+    assert view.requests == 3
+    assert await waiting.finished(view, made) is prediction
+    assert view.requests == 3
