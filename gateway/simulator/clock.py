@@ -66,6 +66,10 @@ class Clock:
         self._turned += seconds
         self._ring()
 
+    def pending(self) -> int:
+        """Return how many timers are kept, dropped ones included."""
+        return len(self._due)
+
     def stop(self) -> None:
         """Forget everything that was to come."""
         self._due.clear()

@@ -119,7 +119,7 @@ async def get_readme(world: NamedDependency[World], owner: FromPath[str], name: 
     model = _found(world, owner, name)
     if model.readme is None:
         raise problems.not_found()
-    return Response(model.readme.encode(), status_code=200, media_type="text/plain; charset=utf-8")
+    return Response(model.readme.encode(), status_code=200, media_type="text/plain")
 
 
 @get("/models/{owner:str}/{name:str}/versions", status_code=200)

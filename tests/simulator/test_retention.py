@@ -1,0 +1,70 @@
+"""What is kept after a prediction has ended, and for how long."""
+
+import gc
+import weakref
+from typing import Any
+
+import httpx
+
+from gateway.simulator import Settings, Simulator
+from tests.simulator.calls import Api, until
+
+
+def test_an_hour_after_its_end_a_prediction_has_lost_its_data(
+    api: Api, web: httpx.Client, simulator: Simulator
+) -> None:
+    prediction = api.run("sim/picture", prompt="x")
+    simulator.advance(3590)
+    assert web.get(prediction["output"][0]).status_code == 200
+    simulator.advance(20)
+    kept = api.get(f"/predictions/{prediction['id']}").json()
+    assert (kept["data_removed"], kept["output"], kept["input"], kept["logs"]) == (True, None, {}, "")
+    assert (kept["status"], kept["metrics"]) == ("succeeded", prediction["metrics"])
+    assert web.get(prediction["output"][0]).status_code == 404
+
+
+def test_a_stream_that_is_gone_ends_in_the_408_comment(started: Any, web: httpx.Client) -> None:
+    api = started(Settings(stream_idle_seconds=0.1))
+    prediction = api.run("sim/echo", prompt="x")
+    api.simulator.advance(3610)
+    assert web.get(prediction["urls"]["stream"]).text == ": hi\n\n:408: 408 Request Timeout\n\n"
+
+
+def test_in_the_end_a_prediction_leaves_nothing_behind(api: Api, simulator: Simulator) -> None:
+    ids = [api.run("sim/picture", prompt=str(number))["id"] for number in range(5)]
+    watched = simulator._ask(lambda world: [weakref.ref(world.predictions.find(id)) for id in ids])
+    simulator.advance(3610)
+    assert api.get(f"/predictions/{ids[0]}").status_code == 200
+    simulator.advance(3610)
+    assert api.get(f"/predictions/{ids[0]}").status_code == 404
+    assert simulator._ask(lambda world: (len(world.predictions), len(world.outputs))) == (0, 0)
+    gc.collect()
+    assert [reference() for reference in watched] == [None] * 5
+
+
+def test_the_clock_can_run_fast(started: Any) -> None:
+    api = started(Settings(clock_speed=20_000))
+    id = api.create("sim/echo", prompt="x").json()["id"]
+
+    def is_forgotten() -> bool:
+        return bool(api.get(f"/predictions/{id}").status_code == 404)
+
+    assert until(is_forgotten) < 2
+
+
+def test_thousands_of_predictions_leave_no_timers(api: Api, simulator: Simulator) -> None:
+    for number in range(700):
+        api.create("sim/echo", prompt=str(number))
+    api.final(simulator.last().id)
+    # One timer each, for retention; those of the thirty-minute limit are gone.
+    assert simulator._ask(lambda world: world.clock.pending()) < 700 + 400
+    simulator.advance(2 * 3600 + 60)
+    assert simulator._ask(lambda world: (len(world.predictions), world.clock.pending())) == (0, 0)
+
+
+def test_uploads_expire(api: Api, simulator: Simulator) -> None:
+    file = api.post("/files", files={"content": ("x.txt", b"hello", "text/plain")}).json()
+    simulator.advance(86_390)
+    assert api.get(f"/files/{file['id']}").status_code == 200
+    simulator.advance(20)
+    assert api.get(f"/files/{file['id']}").status_code == 404
