@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from adapters.base import Adapter, Prepared, Rule, Stamp, Table
-from adapters.conversations import conversation
+from adapters.conversations import conversation, unheard
 from adapters.efforts import reasoning_effort
 from adapters.errors import Unsupported
 from adapters.fanout import seeded
@@ -101,8 +101,7 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         words = placed(conversation(request.messages), schema, self._manner())
         draft.put("messages", words.inputs)
         draft.translate(_parameters(request), {**STANDARD, **self.table})
-        if words.wordless:
-            draft.ignored.append("messages.text")
+        draft.ignored += [*unheard(request.messages), *(["messages.text"] if words.wordless else [])]
         self._put_stops(draft, request, schema, words)
         reading = limited(draft, request, schema, self.renamed("max_tokens") or MAX_TOKENS)
         draft.pass_on(request.extra)
@@ -156,10 +155,17 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
 def _parameters(request: ChatRequest) -> Mapping[str, Any]:
     """Knobs that are set to something; what asks for nothing special is granted without a word."""
     options = request.stream_options
-    trivial = {"service_tier": ("auto", "default"), "logprobs": (False,), "store": (False,)}
+    nothing: tuple[object, ...] = ({},)
+    trivial = {
+        "service_tier": ("auto", "default"),
+        "logprobs": (False,),
+        "store": (False,),
+        "metadata": nothing,
+        "logit_bias": nothing,
+    }
     given = {name: getattr(request, name, None) for name in STANDARD}
     given["stream_options.include_obfuscation"] = (options and options.include_obfuscation) or None
-    return {name: value for name, value in given.items() if value not in trivial.get(name, ()) and value != {}}
+    return {name: value for name, value in given.items() if value not in trivial.get(name, ())}
 
 
 def _refuse_features(request: ChatRequest) -> None:

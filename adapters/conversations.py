@@ -74,6 +74,15 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     return Conversation("\n\n".join(filter(None, system)), tuple(turns))
 
 
+def unheard(messages: Sequence[Message]) -> Iterator[str]:
+    """Names of what messages say that has no place in any model's prompt."""
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    if any(message.name for message in messages if message.role not in ("tool", "function")):
+        yield "messages.name"
+    if any(isinstance(part.image_url, MediaUrl) and part.image_url.detail not in (None, "auto") for part in parts):
+        yield "messages.image_url.detail"
+
+
 def _turn(message: Message, path: str) -> Turn:
     text = message.content if isinstance(message.content, str) else _text(message.content or ())
     files = () if isinstance(message.content, str) else tuple(_files(message.content or (), path))

@@ -51,6 +51,8 @@ def shared_out(asked: int | None, inputs: Mapping[str, Any], schema: Schema, nam
         counts.append(min(left, max(1, int(float(value)))))
         told.append({field.name: value})
         left -= counts[-1]
+    if any(schema.problems({**inputs, **each}) for each in told):
+        return Shares((1,) * (asked or 1), ({},) * (asked or 1))
     return Shares(tuple(counts), tuple(told), field.name)
 
 

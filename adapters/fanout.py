@@ -12,12 +12,15 @@ _RANDOM = -1
 def seeded(inputs: Inputs, schema: Schema, counts: Sequence[int]) -> list[Inputs]:
     """A copy of `inputs` for each count; where a seed is set, or the model's own default is one, each prediction gets
     another, so far from the last as that one makes outputs."""
+    alike = [dict(inputs) for _ in counts]
     seed = schema.get(*_SEEDS)
     first = _first(inputs, seed)
     if seed is None or first is None or len(counts) < 2:
-        return [dict(inputs) for _ in counts]
+        return alike
     starts = [sum(counts[:place]) for place in range(len(counts))]
-    return [{**inputs, seed.name: _shaped(seed, first + start)} for start in starts]
+    several = [{**inputs, seed.name: _shaped(seed, first + start)} for start in starts]
+    # A default that the schema itself forbids says nothing.
+    return alike if any(schema.problems(each) for each in several) else several
 
 
 def _first(inputs: Inputs, seed: Input | None) -> int | None:
@@ -34,5 +37,5 @@ def _first(inputs: Inputs, seed: Input | None) -> int | None:
 def _shaped(seed: Input, number: int) -> int | str:
     if seed.maximum is not None and number > seed.maximum:
         low = int(seed.minimum or 0)
-        number = low + (number - low) % (int(seed.maximum) - low + 1)
+        number = low + (number - low) % max(1, int(seed.maximum) - low + 1)
     return str(number) if seed.kind == "string" else number

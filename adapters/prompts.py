@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.conversations import Attached, Conversation
 from adapters.errors import MissingParameter, Unsupported
@@ -116,8 +117,12 @@ def _templated(talk: Conversation, carrier: Input, asked: Input, schema: Schema,
     system = schema.get(*manner.systems, *SYSTEMS)
     own = asked.default if isinstance(asked.default, str) else str(schema.example.get(asked.name) or "")
     template = manner.template or template_shown(own)
+    manner = replace(manner, template=template)
     holds_system = system is not None and any(place in own for place in _SYSTEM_PLACES)
     marked = WHOLE in own and own.strip() != WHOLE
+    if own and WHOLE not in own:
+        # A template with places of its own (a table, a question) is the model's business.
+        return _plain(talk, carrier, system, manner)
     if _single(talk) and marked and (holds_system or not talk.system):
         return _plain(talk, carrier, system if holds_system else None, manner)
     if template is None and not own and system is not None:
@@ -134,18 +139,14 @@ def _rendered(talk: Conversation, carrier: Input, template: Template) -> Placed:
 
 def _plain(talk: Conversation, carrier: Input, system: Input | None, manner: Manner) -> Placed:
     """The user's words as they are if there are no others, else a transcript; the system's words in their own field
-    where there is one."""
-    apart: Inputs = {system.name: talk.system} if system and talk.system else {}
-    rest = "" if apart else talk.system
-    if _single(talk) and not rest:
-        text = talk.said[0].text
-        text = manner.template.neutral(text) if manner.template else text
+    where there is one. The model marks the turns itself, so what looks like its marks loses its power here too."""
+    clean = manner.template.neutral if manner.template else str
+    apart: Inputs = {system.name: clean(talk.system)} if system and talk.system else {}
+    rest = "" if apart else clean(talk.system)
+    if _single(talk) and not (rest and not manner.base):
+        text = "\n\n".join(filter(None, (rest, clean(talk.said[0].text))))
         return Placed({carrier.name: _shaped(text, carrier), **apart}, TRANSCRIPT.stops if manner.base else ())
-    if _single(talk) and manner.base:
-        return Placed({carrier.name: _shaped(f"{rest}\n\n{talk.said[0].text}", carrier)}, TRANSCRIPT.stops)
-    said = talk.said
-    if manner.template:
-        said = tuple(Said(turn.role, manner.template.neutral(turn.text)) for turn in said)
+    said = tuple(Said(turn.role, clean(turn.text)) for turn in talk.said)
     return Placed({carrier.name: _shaped(TRANSCRIPT.render(rest, said), carrier), **apart}, TRANSCRIPT.stops)
 
 

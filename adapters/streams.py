@@ -91,9 +91,10 @@ class Voice:
         return whole[len(heard) :] if whole.startswith(heard) else ""
 
     def _reason(self, prediction: Prediction | None) -> FinishReason:
-        if self._stops.met:
-            return "stop"
-        return "length" if self._length.met or (prediction and self._ran_out(prediction)) else "stop"
+        # Only shown text is measured: a length that was met was met before any stop.
+        if self._length.met:
+            return "length"
+        return "length" if prediction and not self._stops.met and self._ran_out(prediction) else "stop"
 
     def _ran_out(self, prediction: Prediction) -> bool:
         if prediction.status == "succeeded" and prediction.error:

@@ -97,16 +97,12 @@ class Draft:
                 self.inputs[missing.name] = self._known(missing)
         for problem in self._schema.problems(self.inputs):
             origin = self._origins.get(problem.field, problem.field)
-            if self._knob(problem.field):
-                # Some schemas contradict themselves (an integer that must be one of these strings): no value will do.
-                del self.inputs[problem.field]
-                self.ignored.append(origin)
-                continue
-            raise InvalidRequest(
-                f"Invalid '{origin}': the model's input {problem.field!r} refuses it: {problem.message}.",
-                param=origin,
-                code="invalid_value",
-            )
+            if not self._gives_up(origin, problem.field):
+                raise InvalidRequest(
+                    f"Invalid '{origin}': the model's input {problem.field!r} refuses it: {problem.message}.",
+                    param=origin,
+                    code="invalid_value",
+                )
         return self.inputs
 
     def prepared(self, inputs: Iterable[Inputs], reading: Reading) -> Prepared:
@@ -117,9 +113,17 @@ class Draft:
             return into(self._row.rename[parameter])
         return table.get(parameter) or into(parameter)
 
-    def _knob(self, name: str) -> bool:
+    def _gives_up(self, parameter: str, name: str) -> bool:
+        """Leaves a knob out whose input takes no value at all: some schemas contradict themselves (an integer that
+        must be one of these strings)."""
         given = self._schema.get(name)
-        return self._origins.get(name) in self._knobs and given is not None and not given.required
+        if parameter not in self._knobs or given is None or given.required:
+            return False
+        placed = [each for each, origin in self._origins.items() if origin == parameter]
+        self.inputs = {each: value for each, value in self.inputs.items() if each not in placed}
+        self.adjusted = [each for each in self.adjusted if each != parameter]
+        self.ignored.append(parameter)
+        return True
 
     def _dropped(self, name: str) -> bool:
         return bool(self._row and name in self._row.drop)

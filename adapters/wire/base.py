@@ -136,6 +136,8 @@ def _out_of_range(path: str, kind: str, sign: str, bound: str, value: object) ->
 
 
 def _wrong_length(path: str, kind: str, sign: str, bound: int, value: object) -> InvalidRequest:
+    if kind == "str" and isinstance(value, dict):
+        value = max(value.values(), key=lambda held: len(held) if isinstance(held, str) else 0)
     size = len(value) if isinstance(value, (list, dict, str)) else 0
     if kind == "object":
         return InvalidRequest(
