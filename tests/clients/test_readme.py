@@ -17,7 +17,7 @@ CURL = [code for language, code in PIECES if language in {"sh", "bash"} and code
 
 
 def first_import(code: str) -> str:
-    return re.findall(r"^from (\w+)", code, re.MULTILINE)[0]
+    return str(re.findall(r"^from (\w+)", code, re.MULTILINE)[0])
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=first_import)

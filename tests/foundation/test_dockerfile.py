@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # litestar brings it, without types
 
 from tests.foundation.dockerfile import Builder, Stage, sent, steps
 
