@@ -116,6 +116,7 @@ def read_model(record: dict[str, Any]) -> Model:
         record=_complete(record),
         versions=versions,
         ways=msgspec.convert(ways, Ways) if ways else _judged(record, versions),
+        readme=f"# {record['owner']}/{record['name']}\n\n{record.get('description') or ''}\n" if versions else None,
     )
 
 
