@@ -1,1 +1,3 @@
 """The server between OpenAI clients and Replicate: it listens, admits, calls, relays, stores and charges."""
+
+__version__ = "0.1.0"
