@@ -20,7 +20,7 @@ from adapters.errors import ApiError, InvalidRequest
 from adapters.wire.replicate import Event, Prediction
 from gateway.accounts.entries import Opening, Settlement
 from gateway.accounts.keys import VirtualKey
-from gateway.errors import ClientLeft, Draining, InternalError, TimedOut
+from gateway.errors import ClientLeft, Draining, Forbidden, InternalError, TimedOut
 from gateway.parts import Gateway
 from gateway.plans import K, Plan, R, plan, replanned
 from gateway.runs import Run
@@ -35,6 +35,13 @@ class Caller(Struct, frozen=True):
     key: VirtualKey
     endpoint: str
     request: str
+
+    def may_use(self, model: str) -> None:
+        """Raises Forbidden where the key's owner left this model or endpoint out."""
+        if not self.key.allows_model(model):
+            raise Forbidden(f"This key may not use the model `{model[:200]}`.", param="model")
+        if not self.key.allows_endpoint(self.endpoint):
+            raise Forbidden(f"This key may not use {self.endpoint}.")
 
 
 class Call(Generic[R, K]):
@@ -60,6 +67,7 @@ class Call(Generic[R, K]):
         """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
         if gateway.draining:
             raise Draining("This gateway is shutting down.", retry_after=1)
+        caller.may_use(request.model)
         call = cls(gateway, caller, await plan(gateway, kind, request))
         try:
             await call._start(kind)

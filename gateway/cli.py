@@ -12,6 +12,7 @@ import click
 from click import Context
 
 from adapters.errors import ApiError
+from gateway import __version__
 from gateway.config import ConfigError, load
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="repligate", prog_name="repligate", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="repligate", message="%(prog)s %(version)s")
 def main() -> None:
     """Any OpenAI client, any Replicate model."""
 
@@ -182,8 +183,10 @@ def translate(kind: str, models: Path, request_file: Path) -> None:
 @config_option
 def check(path: Path | None) -> None:
     """Read the settings and say whether they are good."""
+    from gateway.serve import checked
+
     found = _found(path)
-    config = load(found, os.environ)
+    config = checked(found, os.environ)
     click.echo(f"{found or 'The default settings'}: good. {len(config.models)} models, data in {config.folder}.")
 
 

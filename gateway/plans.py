@@ -59,7 +59,7 @@ async def replanned(gateway: Gateway, kind: type[K], old: Plan[R, K]) -> Plan[R,
 def translated(gateway: Gateway, kind: type[K], request: R, row: ModelRow, model: Model) -> Plan[R, K]:
     """The request prepared for a model whose schema is at hand."""
     adapter = gateway.catalog.find(kind, ModelRef(model.owner, model.name)).amended(row)
-    price = gateway.prices.price(model.path, row)
+    price = gateway.prices.price(str(model.ref) if model.ref.deployment else model.path, row)
     return Plan(request, row, model, adapter, adapter.prepare(request, model.schema), price)
 
 

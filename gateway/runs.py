@@ -13,7 +13,7 @@ from adapters.errors import ApiError
 from adapters.wire.replicate import Event, Inputs, Output, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, never_ran, spoken
-from gateway.errors import MaybeCreated
+from gateway.errors import InternalError, MaybeCreated
 from gateway.parts import Gateway
 from gateway.plans import Plan
 from gateway.upstream.client import Upstream, digest
@@ -96,7 +96,9 @@ class Run:
             self.prediction = await self._found()
             if self.prediction is None:
                 raise
-        await self.gateway.ledger.created(self.entry, self.prediction.id)
+        if not await self.gateway.ledger.created(self.entry, self.prediction.id):
+            # Somebody else has settled this entry or claimed this prediction: it is not ours to run.
+            raise InternalError("The ledger would not take this prediction; it was cancelled.")
 
     async def _settle(self, error: ApiError | None) -> None:
         if self.prediction is None:

@@ -11,6 +11,7 @@ import uvloop
 from msgspec.structs import replace
 
 from gateway import log as logs
+from gateway.accounts.prices import Prices
 from gateway.app import create_app, open_gateway
 from gateway.config import Config, ConfigError, load
 from gateway.draining import drain
@@ -25,12 +26,20 @@ PUBLIC_API = "https://api.replicate.com/v1"
 
 def run(path: Path | None, environ: Mapping[str, str]) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigError for what the operator must mend first."""
-    config = load(path, environ)
+    config = checked(path, environ)
     logs.configure(config.log)
     with ExitStack() as open_things:
         open_things.enter_context(ServerLock.take(config))
         replicate = _replicate(environ, open_things)
         uvloop.run(_serve(config, path, environ, replicate))
+
+
+def checked(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The settings, with what they name of our own tables looked up too. Raises ConfigError."""
+    config = load(path, environ)
+    for problem in Prices.shipped().problems(config):
+        raise ConfigError(f"{path or 'settings'}: {problem}")
+    return config
 
 
 def _replicate(environ: Mapping[str, str], open_things: ExitStack) -> Replicate:
@@ -64,7 +73,7 @@ def _reload(gateway: Gateway, path: Path | None, environ: Mapping[str, str]) -> 
     """The settings read again: swapped whole, or the old ones stay and the log says why."""
     old = gateway.config
     try:
-        new = load(path, environ)
+        new = checked(path, environ)
     except ConfigError as wrong:
         log.error("settings not reloaded", reason=str(wrong))
         return

@@ -1,0 +1,49 @@
+"""Prompts, outputs, keys and tokens appear in no log line and no error."""
+
+import contextlib
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from gateway.simulator import Simulator
+from tests.served import Served
+
+CANARY = "canary-7f3a9"
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"say {CANARY}"}]
+MODELS = (
+    "sim/echo",
+    "sim/fails",
+    "sim/fails-midway",
+    "sim/throttled",
+    "sim/unavailable",
+    "sim/refused",
+    "nobody/nothing",
+)
+
+
+def test_no_log_line_tells_a_prompt_an_output_a_key_or_the_token(own_gateway: Served) -> None:
+    client = own_gateway.openai()
+    said = []
+    for model in MODELS:
+        for stream in (False, True):
+            with contextlib.suppress(openai.APIError):
+                reply = client.chat.completions.create(model=model, messages=HELLO, stream=stream)
+                said += [reply] if not stream else list(reply)
+    assert CANARY in str(said)
+    for model in ("sim/picture", "sim/picture-nsfw", "sim/picture-fails"):
+        with contextlib.suppress(openai.APIError):
+            client.images.generate(model=model, prompt=CANARY)
+    assert own_gateway.terminate() == 0
+    for secret in (CANARY, own_gateway.key, own_gateway.key[3:], "r8_test"):
+        assert secret not in own_gateway.output
+    assert own_gateway.output.count('"event":"call"') >= len(MODELS)
+
+
+def test_no_error_tells_a_prompt_a_key_or_the_token(own_gateway: Served, own_simulator: Simulator) -> None:
+    client = own_gateway.openai()
+    for model in MODELS[1:]:
+        with pytest.raises(openai.APIError) as failure:
+            client.chat.completions.create(model=model, messages=HELLO)
+        for secret in (CANARY, own_gateway.key, "r8_test"):
+            assert secret not in str(failure.value)
