@@ -83,7 +83,7 @@ class Outputs:
 
     async def open(self, name: str, expires: str, signature: str) -> Opened:
         """The copy of this link. Raises NotFound, the same for a forged or expired link and for a copy that is gone."""
-        signed = hmac.compare_digest(self._signature(name, expires).encode(), signature.encode())
+        signed = hmac.compare_digest(self._signature(name, expires).encode(), signature.encode("utf-8", "replace"))
         if not signed or not expires.isdecimal() or int(expires) < self._clock():
             raise NotFound("There is no such output, or its link has expired.")
         try:
