@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -174,3 +175,16 @@ def test_no_json_is_beyond_reading(value: object) -> None:
     for body in (value, {"detail": value, "title": value}, {"detail": {"deep": value}, "invalid_fields": [value]}):
         answer = read(422, {}, msgspec.json.encode(body), "create")
         assert row(answer).error(answer).status in {400, 404, 502}
+
+
+def test_the_table_is_documented_row_by_row() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "upstream.md").read_text("utf-8")
+    table = page.partition("## What the client is told")[2].partition("## Tokens")[0]
+    documented = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][1:]
+    assert documented == [row.name for row in ROWS]
+    for case in CASES:
+        line = next(line for line in table.splitlines() if line.startswith(f"| {case.row} |"))
+        assert f"| {case.error.status} |" in line
+        answer = read(case.status, {}, case.body, case.doing)
+        code = row(answer).error(answer).code
+        assert code is None or f"`{code}`" in line
