@@ -1,6 +1,7 @@
 """The rule for conversations: which of a model's inputs they go to, and written how."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,16 @@ _THINGS: Mapping[str, str] = {"image": "images", "audio": "audio", "video": "vid
 WHOLE = "{prompt}"
 """A `prompt_template` that adds nothing."""
 
+_NEVER = re.compile(
+    r"json|ur[il]|link|path|file|token|secret|key|password|cookie|mail|negative|weights|lora|workflow|^id$|_id$",
+    re.IGNORECASE,
+)
+"""Free texts of such names are no place for a person's words, however alone they stand."""
+_SELDOM = re.compile(
+    r"model|settings|format|scheduler|sampler|lang|voice|code|api|seed|grammar|schema|version|size|ratio|style|mode$|name$",
+    re.IGNORECASE,
+)
+"""Nor of such names, unless the model can do with nothing else."""
 _SYSTEM_PLACES = ("{system_prompt}", "{system_message}", "{system}")
 
 
@@ -67,6 +78,8 @@ def placed(talk: Conversation, schema: Schema, manner: Manner) -> Placed:
         return Placed({listing.name: _listed(talk, listing)})
     files, names = _files(talk, schema, manner)
     silent = not talk.text.strip()
+    if carrier is None and not files:
+        raise Unsupported("This model takes no text.", param="messages")
     if carrier is None:
         return Placed(files, wordless=not silent)
     if silent and files and carrier.settled:
@@ -91,10 +104,13 @@ def carrier_of(schema: Schema, manner: Manner | None = None) -> Input | None:
     if manner and (told := schema.get(*manner.prompts)):
         return told
     named = [found for name in PROMPTS if (found := schema.get(name)) and _wordy(found)]
-    texts = [each for each in schema if each.text and each.name not in (*SYSTEMS, *HISTORIES, *MESSAGES)]
+    others = (*SYSTEMS, *HISTORIES, *MESSAGES, "prompt_template")
+    free = [each for each in schema if each.text and each.name not in others and not _NEVER.search(each.name)]
+    texts = [each for each in free if not _SELDOM.search(each.name)]
     needed = [each for each in (*named, *texts) if not each.settled]
     likely = [each for each in texts if any(part in each.name.lower() for part in ("prompt", "text", "question"))]
-    return next(iter([*needed, *named, *likely, *(texts if len(texts) == 1 else ())]), None)
+    last = [each for each in free if not each.settled]
+    return next(iter([*needed, *named, *likely, *(texts if len(texts) == 1 else ()), *last]), None)
 
 
 def _wordy(given: Input) -> bool:

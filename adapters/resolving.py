@@ -1,6 +1,6 @@
 """References and unions in a Replicate OpenAPI document, and the same document as plain JSON Schema."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Node = dict[str, Any]
@@ -60,12 +60,36 @@ def validatable(declared: Node, document: Mapping[str, Any]) -> Node:
     components stand beside it so that references still lead somewhere."""
     components = document.get("components")
     schemas = components.get("schemas") if isinstance(components, Mapping) else None
+    properties = _each_rewritten(declared.get("properties"))
     return {
         "type": "object",
-        "properties": _each_rewritten(declared.get("properties")),
+        "properties": properties,
         "required": [name for name in declared.get("required") or () if isinstance(name, str)],
-        "components": {"schemas": _each_rewritten(schemas)},
+        "components": {"schemas": _referred(properties, schemas if isinstance(schemas, Mapping) else {})},
     }
+
+
+def _referred(node: Any, schemas: Mapping[str, Any]) -> Node:
+    """The components that are referred to, and what they refer to: most of a document is not about inputs."""
+    found: Node = {}
+    waiting = [node]
+    while waiting:
+        for name in _references(waiting.pop()):
+            if name in schemas and name not in found:
+                found[name] = _rewritten(schemas[name])
+                waiting.append(found[name])
+    return found
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _references(each)
+    elif isinstance(node, Mapping):
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference.removeprefix("#/components/schemas/").partition("/")[0]
+        for each in node.values():
+            yield from _references(each)
 
 
 def _each_rewritten(named: Any) -> Node:
