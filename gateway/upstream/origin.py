@@ -14,7 +14,7 @@ from adapters.errors import ApiError
 from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, RateLimited, UpstreamFailed
 from gateway.upstream.statuses import BUSY, LOST, SILENT, UNREACHABLE, Doing, Fault, Unreachable, read, row
-from gateway.upstream.tokens import Token, Tokens
+from gateway.upstream.tokens import Bucket, Token, Tokens
 from gateway.upstream.transport import timeouts
 
 log = structlog.get_logger()
@@ -38,6 +38,10 @@ class Ask(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     token: Token | None = None
     read_seconds: float | None = None
+
+    @property
+    def bucket(self) -> Bucket:
+        return "creates" if self.doing == "create" else "others"
 
 
 class Refusal(Exception):
@@ -99,7 +103,7 @@ class Origin:
         """One token after another, as long as it is the token that is at fault: then nothing was created."""
         tried: list[Token] = []
         while True:
-            token = ask.token or self.tokens.next(tried)
+            token = ask.token or self.tokens.next(ask.bucket, tried)
             try:
                 return await self._answered(ask, token, spent), token
             except Refusal as refusal:
@@ -108,7 +112,7 @@ class Origin:
                     raise
 
     async def _answered(self, ask: Ask, token: Token, spent: Callable[[], None]) -> bytes:
-        if rest := self.tokens.rest(token):
+        if rest := self.tokens.rest(token, ask.bucket):
             raise Refusal(RateLimited(BUSY, retry_after=rest), again=True, fault="limited")
         spent()
         reply = await self._sent(ask, token)
@@ -141,14 +145,14 @@ class Origin:
         error = verdict.error(answer)
         again = verdict.again and (ask.doing != "create" or verdict.fault is not None)
         if verdict.fault:
-            error.retry_after = self._blamed(token, verdict.fault, answer.retry_after)
+            error.retry_after = self._blamed(ask, token, verdict.fault, answer.retry_after)
         return Refusal(error, again=again, fault=verdict.fault)
 
-    def _blamed(self, token: Token, fault: Fault, rest: float | None) -> float | None:
+    def _blamed(self, ask: Ask, token: Token, fault: Fault, rest: float | None) -> float | None:
         """Sets the token aside, and tells the operator once; gives the seconds after which it may go on."""
         slow = fault in {"poor", "limited"}
         seconds = (_UNHINTED_REST if rest is None else rest) if slow else None
-        news = self.tokens.ill(token) if seconds is None else self.tokens.limited(token, seconds)
+        news = self.tokens.ill(token) if seconds is None else self.tokens.limited(token, ask.bucket, seconds)
         if news and fault in _REMEDIES:
             log.error("replicate token", token=token.label, fault=fault, remedy=_REMEDIES[fault])
         return seconds

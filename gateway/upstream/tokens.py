@@ -1,8 +1,12 @@
 """The operator's tokens: whose turn it is, who made which prediction, and who must rest."""
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Literal
 
 from cachetools import LRUCache
+
+Bucket = Literal["creates", "others"]
+"""Replicate counts creates apart (api.md §7.3): one that is throttled holds up no read and no cancel."""
 
 _REMEMBERED = 100_000
 _ILL_SECONDS = 60.0
@@ -16,7 +20,8 @@ class Token:
     def __init__(self, secret: str, label: str) -> None:
         self.__secret = secret
         self.label = label
-        self.free_at = self.ill_until = 0.0
+        self.free_at: dict[Bucket, float] = {"creates": 0.0, "others": 0.0}
+        self.ill_until = 0.0
 
     @property
     def header(self) -> dict[str, str]:
@@ -41,24 +46,24 @@ class Tokens:
         self._makers: LRUCache[str, Token] = LRUCache(_REMEMBERED)
         self._turn = 0
 
-    def next(self, tried: Collection[Token] = ()) -> Token:
+    def next(self, bucket: Bucket, tried: Collection[Token] = ()) -> Token:
         """In turn, those that are well and free; else the one that is free soonest; else one that was ill.
 
         Not all may have been tried."""
         left = [token for token in (*self.all[self._turn :], *self.all[: self._turn]) if token not in tried]
         now = self._clock()
-        chosen = min(left, key=lambda token: (token.ill_until > now, max(0.0, token.free_at - now)))
+        chosen = min(left, key=lambda token: (token.ill_until > now, max(0.0, token.free_at[bucket] - now)))
         self._turn = (self.all.index(chosen) + 1) % len(self.all)
         return chosen
 
-    def rest(self, token: Token) -> float:
-        """Seconds until this token may be used again."""
-        return max(0.0, token.free_at - self._clock())
+    def rest(self, token: Token, bucket: Bucket) -> float:
+        """Seconds until this token may be used for such a request again."""
+        return max(0.0, token.free_at[bucket] - self._clock())
 
-    def limited(self, token: Token, seconds: float) -> bool:
+    def limited(self, token: Token, bucket: Bucket, seconds: float) -> bool:
         """Rests it; says whether it was free until now."""
-        news = not self.rest(token)
-        token.free_at = max(token.free_at, self._clock() + seconds)
+        news = not self.rest(token, bucket)
+        token.free_at[bucket] = max(token.free_at[bucket], self._clock() + seconds)
         return news
 
     def ill(self, token: Token) -> bool:

@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+import structlog
 from msgspec import Struct
 
-from adapters.errors import ApiError
 from adapters.wire.replicate import Done, Event, Failure, Output, Prediction
 from gateway.config import UpstreamConfig
 from gateway.errors import NotFound, RateLimited, TimedOut, UpstreamFailed, UpstreamUnavailable
@@ -17,6 +17,8 @@ from gateway.upstream.delivered import Delivered
 from gateway.upstream.models import Model
 from gateway.upstream.streams import Cursor, NoStream, read
 from gateway.upstream.webhooks import Bell, Bells
+
+log = structlog.get_logger()
 
 _GRACE_SECONDS = 30.0
 """Replicate ends a prediction at its deadline; the news of it may take this much longer."""
@@ -28,6 +30,9 @@ _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
 _BELL_FACTOR = 4
 _FAILED_POLLS = 5
+_PASSING = (UpstreamFailed, UpstreamUnavailable, RateLimited)
+"""What may be over the next time."""
+
 _MEASURED_AFTER = (0.03, 0.1, 0.2, 0.4)
 """The record lags behind the output: asked at once, it mostly has to be asked again."""
 
@@ -70,8 +75,9 @@ class Waiting:
             watch = _Watch(self, upstream, bell, prediction, index)
             async with aclosing(watch.events()) as events:
                 async for event in events:
+                    if isinstance(event, Done):
+                        upstream.over.add(prediction.id)
                     yield event
-        upstream.over.add(prediction.id)
 
     async def finished(self, upstream: Upstream, prediction: Prediction) -> Prediction:
         """The prediction at its end, with its metrics if Replicate gives them within a second."""
@@ -98,9 +104,8 @@ class Waiting:
                 known = await upstream.get(known.id)
                 if _measured(known):
                     break
-        except ApiError:
-            if not known.final:
-                raise
+        except _PASSING as away:
+            log.info("prediction not read", prediction=known.id, reason=away.message)
         return known
 
 
@@ -179,7 +184,7 @@ class _Watch:
                 failures = 0
             except NotFound as gone:
                 raise UpstreamFailed("Replicate no longer knows this prediction.") from gone
-            except (UpstreamFailed, UpstreamUnavailable, RateLimited):
+            except _PASSING:
                 failures += 1
                 if failures == _FAILED_POLLS:
                     raise
@@ -196,8 +201,11 @@ class _Watch:
         self._known = self._upstream.heard(told) if told else await self._upstream.poll(self._known.id)
 
     async def _final(self) -> bool:
-        self._known = self._bell.told or await self._upstream.get(self._known.id)
-        self._upstream.heard(self._known)
+        """Whether it has ended. Where that cannot be learned now, the stream may still tell."""
+        try:
+            self._known = self._upstream.heard(self._bell.told or await self._upstream.get(self._known.id))
+        except _PASSING:
+            return False
         return self._known.final
 
     def _grown(self) -> list[Event]:

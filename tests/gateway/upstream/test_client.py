@@ -231,6 +231,20 @@ async def test_a_throttled_create_waits_as_long_as_it_is_told() -> None:
     assert len(wire.asked) == 2
 
 
+async def test_a_throttled_create_holds_up_no_read_and_no_cancel() -> None:
+    """Replicate counts creates apart: what runs must stay cancellable."""
+
+    def wire(request: httpx.Request) -> httpx.Response:
+        return refused(429, retry_after=30) if request.url.path.endswith("/acme/chat/predictions") else prediction()
+
+    async with faking(wire) as upstream:
+        with pytest.raises(RateLimited):
+            await upstream.create(a_model(), TEXT, deadline=60)
+        await upstream.cancel("p1")
+        await upstream.get("p1")
+        assert upstream.requests == 3
+
+
 async def test_a_throttle_that_lasts_too_long_is_the_clients_to_wait_for() -> None:
     wire = Wire(refused(429, retry_after=30))
     async with faking(wire) as upstream:

@@ -279,6 +279,18 @@ async def test_a_poll_that_fails_does_not_end_the_call() -> None:
         assert await events_of(upstream, played) == [Output("x"), Done()]
 
 
+async def test_a_record_that_cannot_be_read_now_does_not_end_a_call_whose_stream_goes_on() -> None:
+    class Away(Played):
+        def _answer(self, writer: asyncio.StreamWriter) -> None:
+            self.gets += 1
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+
+    played = Away([*tokens("a", "b"), Said("done", "{}", "1:9")], cuts=[(1, "closed"), (1, "closed")])
+    async with playing(played, UpstreamConfig(retry_seconds=0.01)) as upstream:
+        assert await events_of(upstream, played) == [Output("a"), Output("b"), Done()]
+    assert played.gets
+
+
 async def test_a_webhook_ends_the_wait_at_once_and_saves_the_poll() -> None:
     bells = Bells()
     played = Played([], streams=False, later=[{}])
