@@ -26,6 +26,7 @@ class Scene(Struct, frozen=True, kw_only=True):
     """How a prediction goes, or what its create is refused with."""
 
     name: str
+    """What it is called."""
     refusal: Refusal | None = None
     """What answers the create instead of a prediction."""
     created_anyway: bool = False

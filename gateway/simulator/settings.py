@@ -81,10 +81,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How one simulator runs. Seconds are seconds of its own clock."""
 
     host: str = "127.0.0.1"
+    """The address all three hosts listen on."""
     port: int = 0
     """Where the API listens; 0 takes any free port."""
     delivery_port: int = 0
+    """Where outputs are fetched from; 0 takes any free port."""
     stream_port: int = 0
+    """Where streams are found; 0 takes any free port."""
     public_host: str = ""
     """The host name written into URLs; that of `host` when empty."""
     models: Path | tuple[Path, ...] | None = None
@@ -104,6 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     owner: str = "simulator"
     """The account everything belongs to."""
     webhook_secret: str = "whsec_c2ltdWxhdGVkLXNlY3JldC1vZi10aGUtc2ltdWxhdG9y"
+    """What webhooks are signed with."""
     limits: Limits = "off"
     """Which rate limits are enforced; their headers are sent in any case."""
     retention_seconds: float = 3600.0
@@ -125,3 +129,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     """Makes ids repeatable; they are random without it."""
     switches: Switches = Switches()
+    """How the switches stand at the start and after a reset."""

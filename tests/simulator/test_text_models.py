@@ -18,11 +18,15 @@ MARKUPS = {
     "llama-3": LLAMA_3,
     "llama-2": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] What is a heron? [/INST]",
     "mistral": "<s>[INST] Hi [/INST] Hello.</s>[INST] What is a heron? [/INST]",
-    "chatml": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is a heron?<|im_end|>\n<|im_start|>assistant\n",
+    "chatml": (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is a heron?<|im_end|>\n<|im_start|>assistant\n"
+    ),
     "gemma": "<start_of_turn>user\nWhat is a heron?<end_of_turn>\n<start_of_turn>model\n",
     "zephyr": "<|system|>\nBe brief.</s>\n<|user|>\nWhat is a heron?</s>\n<|assistant|>\n",
     "phi": "<|user|>\nWhat is a heron?<|end|>\n<|assistant|>\n",
-    "granite": "<|start_of_role|>user<|end_of_role|>What is a heron?<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>",
+    "granite": (
+        "<|start_of_role|>user<|end_of_role|>What is a heron?<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>"
+    ),
     "deepseek": "<｜begin▁of▁sentence｜><｜User｜>What is a heron?<｜Assistant｜>",
     "transcript": "System: Be brief.\n\nUser: Hi\n\nAssistant: Hello.\n\nUser: What is a heron?\n\nAssistant:",
     "claude": "\n\nHuman: What is a heron?\n\nAssistant:",

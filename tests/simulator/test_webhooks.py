@@ -108,7 +108,7 @@ def test_a_receiver_that_is_not_there_is_tried_and_noted(api: Api, simulator: Si
 def test_redirects_are_not_followed(api: Api, simulator: Simulator) -> None:
     with Receiver(302) as receiver:
         create(api, "sim/echo", receiver.url, ["completed"])
-        until(lambda: simulator.deliveries())
+        until(simulator.deliveries)
     assert [hook.path for hook in receiver.hooks] == ["/hook?for=me"]
 
 

@@ -13,7 +13,7 @@ from gateway.simulator.clock import stored_time
 from gateway.simulator.contract import read_body
 from gateway.simulator.finder import ranked
 from gateway.simulator.records import Model, Version, read_model
-from gateway.simulator.routes.replies import empty, page, reply
+from gateway.simulator.routes.replies import accepted, empty, page, reply
 from gateway.simulator.world import World
 
 Ask = Request[Any, Any, State]
@@ -143,7 +143,7 @@ async def get_version(
 @delete("/models/{owner:str}/{name:str}/versions/{version_id:str}", status_code=202)
 async def delete_version(
     world: NamedDependency[World], owner: FromPath[str], name: FromPath[str], version_id: FromPath[str]
-) -> Response[None]:
+) -> Response[bytes]:
     """Delete a version of an own, private model that no deployment runs."""
     model = _found(world, owner, name)
     version = _version(model, version_id)
@@ -154,7 +154,7 @@ async def delete_version(
     if any(deployment.release.version == version.id for deployment in world.deployments):
         raise problems.bad_request("A deployment runs this version.")
     world.records.remove_version(model, version)
-    return empty(202)
+    return accepted()
 
 
 def _found(world: World, owner: str, name: str) -> Model:

@@ -20,10 +20,14 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(_encoder.encode(value), status_code=status, media_type="application/json", headers=headers)
 
 
-def empty(status: int = 204) -> Response[None]:
-    """Answer with nothing."""
-    # Recorded replies name a type for the content they do not have.
-    return Response(None, status_code=status, headers={"Content-Type": "text/plain"})
+def empty() -> Response[None]:
+    """Answer 204. Recorded replies name a type for the content they do not have."""
+    return Response(None, status_code=204, headers={"Content-Type": "text/plain"})
+
+
+def accepted() -> Response[bytes]:
+    """Answer 202 with nothing."""
+    return Response(b"", status_code=202, media_type="text/plain")
 
 
 def page(
