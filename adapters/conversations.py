@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from adapters.errors import Unsupported
+from adapters.errors import InvalidRequest, Unsupported
 from adapters.media import Medium
 from adapters.templates import Said
 from adapters.wire.chat import MediaUrl, Message, Part
@@ -58,7 +58,7 @@ class Conversation(Struct, frozen=True):
 def conversation(messages: Sequence[Message]) -> Conversation:
     """Developer messages are system messages; tools' results are told by the user, calls by the assistant.
 
-    Raises Unsupported for parts that no model of Replicate's can be given.
+    Raises Unsupported for parts that no model of Replicate's can be given, InvalidRequest for addresses that are none.
     """
     system: list[str] = []
     turns: list[Turn] = []
@@ -102,9 +102,9 @@ def _files(parts: Sequence[Part], path: str) -> Iterator[Attached]:
     for index, part in enumerate(parts):
         place = f"{path}.content[{index}]"
         if part.type == "image_url" and part.image_url is not None:
-            yield Attached("image", _address(part.image_url), place)
+            yield Attached("image", _address(part.image_url, f"{place}.image_url"), place)
         elif part.type == "video_url" and part.video_url is not None:
-            yield Attached("video", _address(part.video_url), place)
+            yield Attached("video", _address(part.video_url, f"{place}.video_url"), place)
         elif part.type == "input_audio" and part.input_audio is not None:
             kind = "mpeg" if part.input_audio.format == "mp3" else part.input_audio.format
             yield Attached("audio", f"data:audio/{kind};base64,{part.input_audio.data}", place)
@@ -112,8 +112,13 @@ def _files(parts: Sequence[Part], path: str) -> Iterator[Attached]:
             raise Unsupported("Files in messages are not supported: send their text, or pictures of them.", param=place)
 
 
-def _address(given: MediaUrl | str) -> str:
-    return given if isinstance(given, str) else given.url
+def _address(given: MediaUrl | str, path: str) -> str:
+    address = given if isinstance(given, str) else given.url
+    if not address.startswith(("https://", "http://", "data:")):
+        raise InvalidRequest(
+            "Invalid URL: expected an https: or a data: address.", param=path, code="invalid_image_url"
+        )
+    return address
 
 
 def _calls(message: Message) -> Iterator[str]:

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from adapters.base import Prepared, Reading, Stamp
 from adapters.conversations import conversation
-from adapters.errors import ContentRefused
+from adapters.errors import ContentRefused, PredictionFailed
 from adapters.failures import failure, failure_told
 from adapters.outputs import text_of
 from adapters.stops import Length, Stops
@@ -109,6 +109,12 @@ class Voice:
         return (measured if measured is not None else items) >= limit
 
 
+def _read(prediction: Prediction) -> str:
+    if prediction.data_removed and prediction.output is None:
+        raise PredictionFailed("The answer is gone: Replicate removes outputs an hour after they were made.")
+    return text_of(prediction.output)
+
+
 class ChatStream:
     """One call's chunks, for n predictions told apart by `Event.index`. No I/O: events in, chunks out."""
 
@@ -157,7 +163,7 @@ class ChatStream:
         choices: list[Choice] = []
         for index, (voice, prediction) in enumerate(self._each(predictions)):
             if prediction and not voice.raw:
-                voice.hear(text_of(prediction.output))
+                voice.hear(_read(prediction))
             voice.end(prediction)
             reason = self._judged(voice, prediction)
             shown = voice.shown

@@ -5,6 +5,7 @@ client's, and lose whatever in them looks like markup.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import minijinja
 from msgspec import Struct
@@ -52,16 +53,22 @@ class Template(Struct, frozen=True, kw_only=True):
         return text
 
 
+@lru_cache(maxsize=256)
 def template_named(text: str) -> Template:
     """The shipped template of this name, else `text` itself as one (variables `system` and `turns`).
 
-    Raises ValueError when it is neither.
+    Raises ValueError when it is neither: configurations are checked with this before they are used.
     """
     if text in TEMPLATES:
         return TEMPLATES[text]
     if "{{" not in text and "{%" not in text:
         raise ValueError(f"there is no chat template {text!r}; there are {', '.join(sorted(TEMPLATES))}")
-    return Template(name="custom", source=text)
+    template = Template(name="custom", source=text)
+    try:
+        template.render("system", [Said("user", "Hi"), Said("assistant", "Hello"), Said("user", "And?")])
+    except minijinja.TemplateError as wrong:
+        raise ValueError(f"the chat template does not render: {wrong}") from None
+    return template
 
 
 def template_shown(*prompts: object) -> Template | None:

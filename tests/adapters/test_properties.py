@@ -61,16 +61,19 @@ def split(text: str, places: list[int], *, inside: bool) -> tuple[str, str]:
     return "".join(each.answer for each in told), "".join(each.thought for each in told)
 
 
+@settings(deadline=None)
 @given(pieces, cuts, st.booleans())
 def test_thoughts_split_alike_wherever_the_text_is_cut(text: str, places: list[int], inside: bool) -> None:
     assert split(text, places, inside=inside) == split(text, [], inside=inside)
 
 
+@settings(deadline=None)
 @given(pieces.filter(lambda text: not text.lstrip().startswith("<")), cuts)
 def test_a_text_without_thoughts_comes_through_whole(text: str, places: list[int]) -> None:
     assert split(text, places, inside=False) == (text, "")
 
 
+@settings(deadline=None)
 @given(pieces, cuts, st.lists(st.sampled_from(["STOP", "OP", "a<", "\nUser:", "éa"]), max_size=3))
 def test_a_stop_never_leaks_and_cuts_alike_everywhere(text: str, places: list[int], stops: list[str]) -> None:
     def shown(parts: list[str]) -> str:
@@ -99,6 +102,7 @@ def reply(text: str, parts: list[str], reading: Reading) -> tuple[str, str, str]
     return answer, thought, str(chunks[-1].choices[0].finish_reason)
 
 
+@settings(deadline=None)
 @given(pieces, cuts, st.sampled_from([None, 1, 3]), st.integers(0, 60))
 def test_a_stream_says_what_the_whole_reply_says(text: str, places: list[int], limit: int | None, lost: int) -> None:
     reading = Reading(stops=("STOP",), limit=limit, cut=limit is not None)
@@ -118,6 +122,7 @@ def test_a_stream_says_what_the_whole_reply_says(text: str, places: list[int], l
 marks = st.sampled_from(sorted({mark for template in TEMPLATES.values() for mark in template.marks}))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(TEMPLATES)), st.lists(st.one_of(marks, st.text(max_size=4)), max_size=8).map("".join))
 def test_no_message_can_write_a_templates_markup(name: str, text: str) -> None:
     template = TEMPLATES[name]

@@ -155,6 +155,12 @@ def test_an_unclosed_thought_was_one_to_the_end() -> None:
     assert thoughts.feed("<think>on and on ").thought + thoughts.close().thought == "on and on"
 
 
+def test_an_answer_that_was_removed_is_no_empty_answer() -> None:
+    gone = msgspec.convert({"id": "p", "status": "succeeded", "output": None, "data_removed": True}, Prediction)
+    with pytest.raises(PredictionFailed, match="gone"):
+        ChatAdapter().parse(asked(), [gone], STAMP, Prepared(inputs=({},)))
+
+
 def test_the_whole_reply_of_a_failed_choice_is_its_error() -> None:
     request = asked(n=2)
     with pytest.raises(PredictionFailed):
