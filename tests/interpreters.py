@@ -59,8 +59,8 @@ def prepare(version: str, interpreter: Path) -> Path:
 
 
 def say(command: list[str | Path]) -> None:
-    """Prints the command, then runs it; raises CalledProcessError when it fails."""
-    print(shlex.join(os.path.relpath(part, ROOT) if isinstance(part, Path) else part for part in command), flush=True)
+    """Prints the command, with paths as seen from here, then runs it; raises CalledProcessError when it fails."""
+    print(shlex.join(str(part).removeprefix(f"{ROOT}/") for part in command), flush=True)
     subprocess.run(command, cwd=ROOT, check=True)
 
 
