@@ -1,5 +1,6 @@
 """Fetching a prediction's files: without a token, from the allowed hosts only, and no more than is kept."""
 
+import asyncio
 from fnmatch import fnmatchcase
 from urllib.parse import urljoin, urlsplit
 
@@ -13,6 +14,8 @@ from gateway.errors import UpstreamFailed
 log = structlog.get_logger()
 
 _HOPS = 3
+_AT_ONCE = 16
+"""A file is held whole until it is stored and answered: so many at most."""
 
 
 class Unsteady(UpstreamFailed):
@@ -29,6 +32,7 @@ class Fetching:
         self.most = config.max_mb * 1024 * 1024
         self._config, self._http = config, http
         self._local = _loopback(base_url)
+        self._few = asyncio.Semaphore(_AT_ONCE)
 
     async def fetch(self, url: str) -> bytes:
         """The file. Raises UpstreamFailed for a host that is not allowed, and a file that is too large or not there."""
@@ -36,7 +40,8 @@ class Fetching:
             on=Unsteady, attempts=4, timeout=30, wait_initial=0.1, wait_max=2.0, wait_jitter=0.1
         ):
             with attempt:
-                return await self._followed(url)
+                async with self._few:
+                    return await self._followed(url)
         raise AssertionError("an attempt returns or raises")
 
     async def aclose(self) -> None:

@@ -1,5 +1,7 @@
 """A simulated Replicate on real sockets, and the upstream before it."""
 
+import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -15,6 +17,18 @@ from gateway.upstream.schemas import Schemas
 from gateway.upstream.waiting import Waiting
 
 CONFIG = UpstreamConfig(connections=50, connect_seconds=1.0, read_seconds=2.0, retry_seconds=1.0, deadline_seconds=60)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The transport keeps its promises on the gateway's own loop too, and not only on Python's."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name == "test_transport.py" and sys.platform != "win32":
+        import uvloop
+
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 class DictShelf:

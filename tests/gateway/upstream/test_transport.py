@@ -169,6 +169,23 @@ async def test_a_connection_that_the_server_closed_while_idle_is_replaced(http: 
     assert connections == 20
 
 
+async def test_a_create_is_not_repeated_when_its_old_connection_dies_under_it(http: httpx.AsyncClient) -> None:
+    """aiohttp repeats idempotent requests by itself; a create is none."""
+    heard: list[bytes] = []
+
+    async def second_is_fatal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await request(reader))
+        writer.write(OK)
+        await writer.drain()
+        heard.append(await request(reader))
+
+    async with serving(second_is_fatal) as url:
+        await http.post(url, json={})
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await http.post(url, json={})
+    assert len(heard) == 2
+
+
 async def test_a_call_cancelled_at_any_instant_leaves_the_pool_whole(http: httpx.AsyncClient) -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
