@@ -36,7 +36,7 @@ def create(world: World, target: Target, asked: Asked) -> Prediction:
 
     Raises `Problem` or `Page` for what is refused, `Stalled` and `Dropped` where the scene says so.
     """
-    deadline = None if asked.cancel_after is None else cancel_after_seconds(asked.cancel_after)
+    deadline = _deadline(world, asked.cancel_after)
     wrong = target.version.schema.problems(asked.input, world.switches.unknown_inputs)
     if wrong:
         raise problems.invalid(wrong)
@@ -50,6 +50,20 @@ def create(world: World, target: Target, asked: Asked) -> Prediction:
     if scene.refusal:
         _refuse(world, scene)
     return prediction
+
+
+def _deadline(world: World, header: str | None) -> int | None:
+    try:
+        return None if header is None else cancel_after_seconds(header)
+    except ValueError as error:
+        raise problems.bad_header("Cancel-After", str(error), world.switches.bad_header_code) from error
+
+
+def _version(world: World, model: Model, version: Version) -> str:
+    """Return what a prediction says its version is."""
+    if not model.official or world.switches.official_version == "real":
+        return version.id
+    return "hidden" if world.switches.official_version == "hidden" else f"dp-{version.id[:32]}"
 
 
 def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Prediction:
@@ -67,7 +81,7 @@ def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Predic
     prediction = Prediction(
         id=world.ids.prediction(),
         model=model.full_name,
-        version="hidden" if model.official else version.id,
+        version=_version(world, model, version),
         asked=asked,
         input=version.schema.redact(asked.input),
         scene=scene,
@@ -87,7 +101,8 @@ def _refuse(world: World, scene: Scene) -> NoReturn:
         case "throttled":
             raise problems.throttled(scene.retry_after, world.switches.throttle_hint)
         case "low-credit":
-            raise problems.low_credit(scene.retry_after)
+            titled = world.switches.low_credit_title
+            raise (problems.titled_low_credit if titled else problems.low_credit)(scene.retry_after)
         case "stalled":
             raise Stalled
         case "dropped":

@@ -2,8 +2,6 @@
 
 import re
 
-from gateway.simulator.problems import InvalidField, Problem, invalid
-
 _WAIT = re.compile(r"wait(?:=([1-9]|[1-5][0-9]|60))?")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
 
@@ -17,21 +15,16 @@ def wait_seconds(prefer: str) -> int | None:
     return None if match is None else int(match[1] or LONGEST_WAIT)
 
 
-def bad_preference(prefer: str) -> Problem:
-    """Refuse a `Prefer` header. No source records Replicate's answer; this one has the shape of its others."""
-    return invalid([InvalidField("pattern", "Prefer", f"{prefer!r} is neither wait nor wait=1 to wait=60")])
-
-
 def cancel_after_seconds(header: str) -> int:
-    """Return the seconds of a `Cancel-After` header such as 90, 5m or 1h30m45s; refuse anything else.
+    """Return the seconds of a `Cancel-After` header such as 90, 5m or 1h30m45s.
 
-    Bounds: api.md §4.4. The refusal's shape is an assumption.
+    Raises ValueError saying what is wrong with any other. Bounds: api.md §4.4.
     """
     match = _DURATION.fullmatch(header.strip())
     if not header.strip() or match is None:
-        raise invalid([InvalidField("pattern", "Cancel-After", f"{header!r} is not a duration")])
+        raise ValueError(f"{header!r} is not a duration")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + seconds
     if not SHORTEST <= total <= LONGEST:
-        raise invalid([InvalidField("range", "Cancel-After", f"Must be between {SHORTEST}s and {LONGEST // 3600}h")])
+        raise ValueError(f"Must be between {SHORTEST}s and {LONGEST // 3600}h")
     return total

@@ -24,7 +24,7 @@ async def live(world: World, prediction: Prediction) -> None:
     _begin(world, prediction)
     await _perform(world, prediction)
     if scene.fails_after is not None:
-        finish(world, prediction, "failed", scene.error)
+        finish(world, prediction, scene.fails_as, scene.error)
         return
     _complete(world, prediction)
     if world.switches.metrics_delay > 0:

@@ -19,7 +19,8 @@ _SIDES = {"1K": 1024, "2K": 2048, "4K": 4096, "512": 512}
 _COUNTS = ("num_outputs", "num_images", "number_of_images", "max_images", "batch_size", "n")
 _GIVEN = ("image", "input_image", "img", "image_path", "image_prompt", "main_face_image")
 _SCALES = ("scale", "upscale", "scale_factor", "upscale_factor")
-_LARGEST = 4096
+_LARGEST = 4096  # pixels a side
+_MOST = 100  # pictures; some old schemas set no bound
 
 MEDIA_TYPES = {"webp": "image/webp", "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif"}
 
@@ -138,7 +139,7 @@ def _count(inputs: Mapping[str, Any]) -> int:
     if inputs.get("sequential_image_generation") == "disabled":
         return 1
     found = (int(inputs[name]) for name in _COUNTS if str(inputs.get(name) or "").isdigit())
-    return max(1, next(found, 1))
+    return max(1, min(next(found, 1), _MOST))
 
 
 def _format(inputs: Mapping[str, Any], fallback: str) -> str:

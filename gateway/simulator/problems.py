@@ -98,6 +98,13 @@ def invalid_version() -> Problem:
     return Problem(422, {"title": "Invalid version or not permitted", "detail": detail, "status": 422})
 
 
+def bad_header(name: str, what_is_wrong: str, status: int) -> Problem:
+    """Refuse a request header. No source records Replicate's answer; this one has the shape of its others."""
+    problem = invalid([InvalidField("pattern", name, what_is_wrong)])
+    problem.status = problem.body["status"] = status
+    return problem
+
+
 def invalid(fields: Sequence[InvalidField]) -> Problem:
     """Refuse a body, naming each field at fault."""
     detail = "".join(f"- {field.field}: {field.description}\n" for field in fields)
@@ -115,12 +122,21 @@ def throttled(seconds: int, hint: str = "text") -> Problem:
 
 
 def low_credit(seconds: int) -> Problem:
-    detail = (
-        "Request was throttled. Your rate limit for creating predictions is reduced to 6 requests per minute "
+    return Problem(429, {"detail": _low_credit("creating predictions", seconds), "status": 429, "retry_after": seconds})
+
+
+def titled_low_credit(seconds: int) -> Problem:
+    """Refuse in the other wording that was seen, which may be a paraphrase."""
+    detail = _low_credit("prediction creation", seconds)
+    return Problem(429, {"title": "Request was throttled", "detail": detail, "status": 429})
+
+
+def _low_credit(what: str, seconds: int) -> str:
+    return (
+        f"Request was throttled. Your rate limit for {what} is reduced to 6 requests per minute "
         "with a burst of 1 requests while you have less than $5.0 in credit. "
         f"Your rate limit resets in ~{seconds}s."
     )
-    return Problem(429, {"detail": detail, "status": 429, "retry_after": seconds})
 
 
 def file_too_large() -> Problem:

@@ -55,6 +55,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     """Whether a text model thinks aloud between `<think>` and `</think>` before it answers."""
     fails_after: int | None = None
     """After how many pieces of output the prediction fails."""
+    fails_as: Literal["failed", "succeeded"] = "failed"
+    """The status such a prediction ends with; one that succeeded with an error has been seen."""
     error: str = "RuntimeError: the simulated model broke down"
     """What a prediction that fails says."""
     endless: bool = False
@@ -92,6 +94,7 @@ SCENES: dict[str, Scene] = {
             error="Service is currently unavailable due to high demand. Please try again later. (E003)",
         ),
         Scene(name="timed-out", fails_after=4, error="Prediction timed out"),
+        Scene(name="succeeds-with-error", fails_after=4, fails_as="succeeded", error="Prediction timed out"),
         Scene(name="refused", fails_after=0, error=SENSITIVE),
         Scene(name="nsfw", fails_after=0, error=NSFW),
         Scene(name="never-ends", endless=True, pause=0.1),

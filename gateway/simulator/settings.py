@@ -39,10 +39,14 @@ class Switches(Struct, frozen=True, kw_only=True):
     """Seconds by which `started_at` comes before its true time; more than the wait puts it before `created_at`."""
     token_counts: TokenCounts = "record"
     """Which of the two vocabularies text models count tokens in; `record` leaves it to each model."""
+    official_version: Literal["hidden", "internal", "real"] = "hidden"
+    """What predictions of official models say their version is: `hidden`, a `dp-` name as in 2024, or the true one."""
     unknown_inputs: Literal["refuse", "ignore"] = "refuse"
     """What becomes of an input the model's schema does not declare."""
     bad_preference: Literal["refuse", "ignore"] = "refuse"
     """What becomes of a `Prefer` header that is not `wait` or `wait=1..60`."""
+    bad_header_code: Literal[400, 422] = 422
+    """The HTTP status of a refused `Prefer` or `Cancel-After` header."""
     location_header: bool = False
     """Whether a create reply carries `Location`."""
     cancel_of_final: Literal["accept", "refuse"] = "accept"
@@ -57,6 +61,8 @@ class Switches(Struct, frozen=True, kw_only=True):
     """Whether an `error` event holds `{"detail": …}` or bare text."""
     stream_chunk_bytes: int = 0
     """Cuts a stream into network chunks of so many bytes, whatever the events; 0 sends events whole."""
+    stream_idle_comment: bool = True
+    """Whether an idle stream is ended with the 408 comment, or silently."""
     stream_lingers: bool = False
     """Whether a stream stays open after `done`, until it has been idle long enough for the 408 comment."""
     stream_accept_required: bool = False
@@ -68,6 +74,8 @@ class Switches(Struct, frozen=True, kw_only=True):
     """
     throttle_hint: Literal["text", "body", "header", "both"] = "both"
     """Where an ordinary 429 says when to come back, besides its text: `retry_after`, `Retry-After`, or both."""
+    low_credit_title: bool = False
+    """Whether the 429 for low credit has a title and another wording, and no `retry_after`."""
     sync_cancel_on_disconnect: bool = False
     """Whether a sync create whose client leaves is cancelled."""
 

@@ -69,7 +69,8 @@ class Connection:
             elif prediction.stream_ended and not prediction.data_removed and not self._world.switches.stream_lingers:
                 break
             elif not await self._changed():
-                await more(self._send, IDLE)
+                if self._world.switches.stream_idle_comment:
+                    await more(self._send, IDLE)
                 break
         if not left.done():
             await end(self._send)

@@ -16,6 +16,7 @@ _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_
 _MINIMA = ("min_tokens", "min_new_tokens")
 _STOPS = ("stop_sequences", "stop")
 _QUOTED = 240
+_LONGEST = 20_000  # tokens; some old schemas set no bound
 
 _THOUGHTS = (
     "There is more than one way to look at {topic}.",
@@ -65,7 +66,7 @@ def _answer(conversation: Conversation, inputs: Mapping[str, Any], model: str, s
 
 def _composed(conversation: Conversation, inputs: Mapping[str, Any], model: str) -> str:
     sentences = _sentences(conversation, model, seeded(inputs, model))
-    least = _first_int(inputs, _MINIMA) or 0
+    least = min(_first_int(inputs, _MINIMA) or 0, _LONGEST)
     said = list(itertools.islice(sentences, 5))
     length = count(" ".join(said))
     while length < least:

@@ -204,3 +204,10 @@ def test_the_list_can_be_cut_by_time_and_source(api: Api) -> None:
 def test_secrets_and_schemes_of_the_token_header(api: Api, simulator: Simulator) -> None:
     for scheme in ("Bearer", "bearer", "Token", "TOKEN"):
         assert api.get("/account", headers={"Authorization": f"{scheme} anything"}).status_code == 200
+
+
+def test_the_version_of_official_models_is_shown_as_switched(api: Api, simulator: Simulator) -> None:
+    version = api.get("/models/sim/echo").json()["latest_version"]["id"]
+    for shown, expected in (("hidden", "hidden"), ("internal", f"dp-{version[:32]}"), ("real", version)):
+        simulator.switch(official_version=shown)
+        assert api.create("sim/echo", prompt="x").json()["version"] == expected

@@ -184,3 +184,28 @@ def test_pictures_can_be_slow_and_can_fail(api: Api, simulator: Simulator) -> No
     assert api.run("sim/picture-slow", prompt="x")["metrics"]["predict_time"] >= 0.3
     assert api.run("sim/picture-fails", prompt="x")["status"] == "failed"
     assert "NSFW" in api.run("sim/picture-nsfw", prompt="x")["error"]
+
+
+def test_low_credit_has_another_wording_where_switched(api: Api, simulator: Simulator) -> None:
+    simulator.switch(low_credit_title=True)
+    simulator.scene("sim/echo", "low-credit")
+    body = api.create("sim/echo", prompt="x").json()
+    assert set(body) == {"title", "detail", "status"}
+    assert "Your rate limit for prediction creation is reduced" in body["detail"]
+
+
+def test_a_prediction_can_succeed_with_an_error(api: Api, simulator: Simulator) -> None:
+    simulator.scene("sim/echo", "succeeds-with-error")
+    prediction = api.run("sim/echo", prompt="one two three four five six")
+    assert (prediction["status"], prediction["error"]) == ("succeeded", "Prediction timed out")
+    assert len(prediction["output"]) == 4
+
+
+@pytest.mark.parametrize("header", [{"Prefer": "wait=0"}, {"Cancel-After": "1s"}])
+def test_a_bad_header_is_refused_with_the_status_switched(
+    api: Api, simulator: Simulator, header: dict[str, str]
+) -> None:
+    assert api.create("sim/echo", header, prompt="x").json()["status"] == 422
+    simulator.switch(bad_header_code=400)
+    reply = api.create("sim/echo", header, prompt="x")
+    assert (reply.status_code, reply.json()["status"]) == (400, 400)

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -136,14 +137,25 @@ def test_a_stream_can_fall_silent(api: Api, web: httpx.Client, simulator: Simula
     assert spoken(web.get(url).text) == "one two three"
 
 
-def test_an_idle_stream_is_ended_by_the_408_comment(started: "type[Api]", web: httpx.Client) -> None:
+def test_an_idle_stream_is_ended_by_the_408_comment(started: Callable[[Settings], Api], web: httpx.Client) -> None:
     api = started(Settings(stream_idle_seconds=0.1))
     api.simulator.scene("sim/echo", "queue", queued=5)
     text = web.get(stream_of(api, "sim/echo", prompt="x")).text
     assert text == ": hi\n\n:408: 408 Request Timeout\n\n"
 
 
-def test_a_stream_can_linger_after_done(started: "type[Api]", web: httpx.Client) -> None:
+def test_an_idle_stream_can_close_silently_and_give_the_result_when_opened_again(
+    started: Callable[[Settings], Api], web: httpx.Client
+) -> None:
+    api = started(Settings(stream_idle_seconds=0.1, picture_seconds=0.3))
+    api.simulator.switch(stream_idle_comment=False, stream_logs=False)
+    created = api.create("sim/picture", prompt="x").json()
+    assert web.get(created["urls"]["stream"]).text == ": hi\n\n"
+    api.final(created["id"])
+    assert [name for name, _, _ in events(web.get(created["urls"]["stream"]).text)] == ["output", "done"]
+
+
+def test_a_stream_can_linger_after_done(started: Callable[[Settings], Api], web: httpx.Client) -> None:
     api = started(Settings(stream_idle_seconds=0.2))
     api.simulator.switch(stream_lingers=True)
     url = stream_of(api, "sim/echo", prompt="x")

@@ -100,6 +100,11 @@ def test_a_least_length_is_reached(api: Api) -> None:
     assert api.run("meta/meta-llama-3-70b-instruct", prompt="x", min_tokens=300)["metrics"]["output_token_count"] >= 300
 
 
+def test_a_least_length_without_a_bound_is_bounded_all_the_same(api: Api) -> None:
+    output = api.run("meta/llama-2-70b-chat", prompt="x", min_new_tokens=10**9, max_new_tokens=50)["output"]
+    assert len(output) == 51
+
+
 def test_stop_sequences_end_the_answer(api: Api) -> None:
     assert "".join(api.run("sim/echo", prompt="one, two; three", stop_sequences=";")["output"]) == "one, two"
 

@@ -16,7 +16,7 @@ from gateway.simulator import problems
 from gateway.simulator.asgi import Receive, Scope, drop, leave_unanswered, until_left
 from gateway.simulator.contract import read_body
 from gateway.simulator.creation import Dropped, Stalled, Target, create
-from gateway.simulator.durations import bad_preference, wait_seconds
+from gateway.simulator.durations import wait_seconds
 from gateway.simulator.life import stop
 from gateway.simulator.prediction import Asked, Prediction
 from gateway.simulator.records import Model, Version
@@ -27,7 +27,6 @@ from gateway.simulator.world import World
 Ask = Request[Any, Any, State]
 
 _PAGE = 100
-_WEB_SECONDS = 14 * 24 * 3600
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -135,7 +134,8 @@ async def _create(world: World, request: Ask, body: Mapping[str, Any], target: T
     prefer = request.headers.get("prefer")
     wait = None if prefer is None else wait_seconds(prefer)
     if prefer is not None and wait is None and world.switches.bad_preference == "refuse":
-        raise bad_preference(prefer)
+        text = f"{prefer!r} is neither wait nor wait=1 to wait=60"
+        raise problems.bad_header("Prefer", text, world.switches.bad_header_code)
     try:
         prediction = create(world, target, _asked(request, body, prefer))
     except Stalled:
