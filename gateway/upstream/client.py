@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
@@ -20,7 +19,7 @@ from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, NotFound, UnknownModel, UpstreamFailed, UpstreamUnavailable
 from gateway.upstream.allowance import POLL_SHARE, Allowance
 from gateway.upstream.likeness import alike, digest
-from gateway.upstream.models import DeploymentReply, Model, ModelReply, Record, VersionReply
+from gateway.upstream.models import DeploymentReply, Model, ModelReply, PageReply, Record, SecretReply, VersionReply
 from gateway.upstream.origin import Ask, Origin
 from gateway.upstream.routes import Route, Routes, choose, fixed
 from gateway.upstream.statuses import LOST
@@ -152,9 +151,14 @@ class Upstream:
         return (await self._read(f"/models/{_path(ref)}/versions/{ref.version}", VersionReply)).on(record)
 
     async def webhook_secrets(self) -> list[str]:
-        """The signing secret of each token's account."""
-        asked = [self._read("/webhooks/default/secret", _Secret, token) for token in self._origin.tokens.all]
-        return [(await secret).key for secret in asked]
+        """The signing secret of each token's account, as far as they can be had. Raises ApiError if none can."""
+        asked = [self._read("/webhooks/default/secret", SecretReply, token) for token in self._origin.tokens.all]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        secrets = [secret.key for secret in told if isinstance(secret, SecretReply)]
+        for error in told:
+            if isinstance(error, BaseException) and not (secrets and isinstance(error, ApiError)):
+                raise error
+        return secrets
 
     async def aclose(self) -> None:
         """Closes the connections, of all views."""
@@ -245,7 +249,7 @@ class Upstream:
     async def _pages(self, token: Token, params: Mapping[str, str]) -> AsyncIterator[list[Prediction]]:
         """The newest pages of this account's predictions. Of the next page's address only the cursor is used."""
         for _ in range(_PAGES):
-            page = await self._read("/predictions", _Page, token, params)
+            page = await self._read("/predictions", PageReply, token, params)
             yield page.results
             cursor = parse_qs(urlsplit(page.next or "").query).get("cursor")
             if not cursor:
@@ -279,15 +283,6 @@ class Upstream:
                 for prediction in page:
                     if not self._origin.tokens.maker(prediction.id) and alike(prediction, model, inputs_digest):
                         yield prediction, token
-
-
-class _Secret(Struct, frozen=True):
-    key: str
-
-
-class _Page(Struct, frozen=True):
-    results: list[Prediction]
-    next: str | None = None
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:

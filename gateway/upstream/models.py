@@ -1,4 +1,4 @@
-"""A model as Replicate describes it: the record we keep, and what is made of it."""
+"""Replicate's replies about models and accounts, the record of a model that we keep, and what is made of it."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from adapters.schema import Schema
-from adapters.wire.replicate import ModelRef
+from adapters.wire.replicate import ModelRef, Prediction
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,3 +110,16 @@ class DeploymentReply(Struct, frozen=True):
     """A deployment, as `GET /deployments/{owner}/{name}` gives it."""
 
     current_release: Release | None = None
+
+
+class PageReply(Struct, frozen=True):
+    """A page of predictions, newest first, and the absolute address of the next."""
+
+    results: list[Prediction]
+    next: str | None = None
+
+
+class SecretReply(Struct, frozen=True):
+    """What an account's webhooks are signed with."""
+
+    key: str

@@ -109,6 +109,37 @@ async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create(
     assert plan.webhook == "https://us.example/webhooks/replicate"
 
 
+@pytest.mark.parametrize("stream_url", [True, False])
+@pytest.mark.parametrize("status", ["starting", "processing"])
+async def test_a_sync_wait_that_was_too_short_goes_on_down_the_ladder(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, status: str, stream_url: bool
+) -> None:
+    simulator.switch(sync_timeout_status=status, sync_timeout_code=202, stream_url=stream_url)
+    simulator.scene("sim/picture", "picture", seconds=1.3)
+    waiting, view = Waiting(CONFIG), upstream.counted()
+    made = await view.create(await schemas.get(ModelRef.parse("sim/picture")), {"prompt": "a fox"}, deadline=60, wait=1)
+    assert made.output is None
+    events = [event async for event in waiting.events(view, made)]
+    prediction = await waiting.finished(view, made)
+    assert [event for event in events if isinstance(event, Output)] == [Output(url) for url in prediction.output]
+    assert events[-1] == Done()
+    assert view.requests <= 5
+
+
+async def test_a_prediction_adopted_in_its_middle_is_told_from_its_beginning(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator
+) -> None:
+    simulator.scene("sim/echo", "slow", seconds=1.2, pieces=30)
+    made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
+    async with asyncio.timeout(3):
+        while not (adopted := await upstream.get(made.id)).output:
+            await asyncio.sleep(0.05)
+    assert not adopted.final
+    waiting = Waiting(CONFIG)
+    events = [event async for event in waiting.events(upstream, adopted)]
+    assert text(events) == "".join((await waiting.finished(upstream, adopted)).output)
+
+
 async def test_a_sync_wait_can_be_turned_off(schemas: Schemas) -> None:
     waiting = Waiting(UpstreamConfig(sync_wait_seconds=0))
     assert waiting.plan(await schemas.get(ModelRef.parse("sim/picture"))).sync_seconds is None

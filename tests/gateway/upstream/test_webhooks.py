@@ -131,6 +131,25 @@ async def test_a_secret_that_was_changed_is_read_again(bells: Bells) -> None:
     await upstream.aclose()
 
 
+async def test_each_token_s_account_may_sign_and_one_that_is_refused_spoils_nothing(bells: Bells) -> None:
+    keys = {"Bearer r8_two": "whsec_dHdv", "Bearer r8_three": "whsec_dGhyZWU="}
+
+    def wire(request: httpx.Request) -> httpx.Response:
+        key = keys.get(request.headers["authorization"])
+        return httpx.Response(200, json={"key": key}) if key else httpx.Response(401, json={"detail": "no"})
+
+    upstream = Upstream(
+        UpstreamConfig(),
+        ["r8_one", "r8_two", "r8_three"],
+        "https://replicate.example/v1",
+        clients=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(wire)),
+    )
+    webhooks = Webhooks(upstream, bells)
+    for number, key in enumerate(keys.values()):
+        await webhooks.receive(signed(key, ENDED, f"msg_{number}"), ENDED)
+    await upstream.aclose()
+
+
 async def test_a_replicate_that_is_away_will_send_it_again(bells: Bells) -> None:
     upstream = Upstream(UpstreamConfig(retry_seconds=0.01), ["r8_one"], "http://127.0.0.1:1/v1")
     with pytest.raises(UpstreamUnavailable):
