@@ -40,7 +40,7 @@ class Thoughts:
     def __init__(self, *, inside: bool = False) -> None:
         self._held = ""
         self._close = _USUAL if inside else ""
-        self._fresh = True
+        self._fresh = self._lead = True
         self._thought = inside
         self._answering = False
 
@@ -74,8 +74,8 @@ class Thoughts:
             return text
         for tag, close in _TAGS.items():
             if bare.startswith(tag):
-                self._held, self._close, self._fresh = bare[len(tag) :], close, True
-                self._thought = True
+                self._held, self._close = bare[len(tag) :], close
+                self._fresh = self._lead = self._thought = True
                 return ""
         if bridge := next((bridge for bridge in _BRIDGES if bare.startswith(bridge)), None):
             self._held, self._thought = bare[len(bridge) :], True
@@ -88,6 +88,9 @@ class Thoughts:
     def _think(self, *, last: bool) -> str:
         if self._fresh and not self._open(last=last):
             return ""
+        if self._lead:
+            self._held = self._held.lstrip()
+            self._lead = not self._held
         at = self._held.find(self._close)
         if at >= 0:
             text, self._held = self._held[:at].rstrip(), self._held[at + len(self._close) :]
@@ -105,7 +108,7 @@ class Thoughts:
         opening = next(tag for tag, close in _TAGS.items() if close == self._close)
         if not last and opening.startswith(bare):
             return False
-        self._held, self._fresh = bare.removeprefix(opening).lstrip(), False
+        self._held, self._fresh = bare.removeprefix(opening), False
         return True
 
 

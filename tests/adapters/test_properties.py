@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.base import Prepared, Reading, Stamp
@@ -62,6 +62,7 @@ def split(text: str, places: list[int], *, inside: bool) -> tuple[str, str]:
 
 
 @settings(deadline=None)
+@example("<think>\n\n<think>", [8], True)
 @given(pieces, cuts, st.booleans())
 def test_thoughts_split_alike_wherever_the_text_is_cut(text: str, places: list[int], inside: bool) -> None:
     assert split(text, places, inside=inside) == split(text, [], inside=inside)
