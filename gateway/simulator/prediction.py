@@ -46,7 +46,7 @@ class Watch:
         await future
 
 
-class Prediction(Struct, kw_only=True, eq=False, weakref=True):
+class Prediction(Struct, kw_only=True, eq=False):
     """A run of a model. Times are unix seconds of the simulator's clock."""
 
     id: str

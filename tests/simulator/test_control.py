@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from gateway.simulator import SCENES, Scene, Settings, Simulator, Switches
+from gateway.simulator.records import shipped
 from tests.simulator.calls import Api, until
+from tests.simulator.pages import page
 
 
 @pytest.fixture
@@ -106,14 +108,12 @@ def test_leaks_and_webhooks_are_told(api: Api, control: httpx.Client, simulator:
     assert control.get("/webhooks").json() == []
 
 
-def test_every_scene_and_switch_has_its_line_in_the_docs(simulator: Simulator) -> None:
-    from tests.simulator.pages import page
-
+def test_every_scene_and_switch_has_its_line_in_the_docs() -> None:
     told = page("simulator.md")
     for name in (*SCENES, *Switches.__struct_fields__, *Settings.__struct_fields__, *Scene.__struct_fields__):
         assert f"`{name}`" in told, name
-    for name in simulator._ask(lambda world: [model.full_name for model in world.records]):
-        assert f"`{name}`" in told, name
+    for model in shipped():
+        assert f"`{model.full_name}`" in told, model.full_name
 
 
 async def test_a_status_can_be_waited_for(simulator: Simulator) -> None:

@@ -100,9 +100,17 @@ def test_what_is_not_ones_own_or_is_public_cannot_be_deleted(api: Api) -> None:
     assert api.delete("/models/simulator/open").status_code == 400
 
 
-@pytest.mark.parametrize("body", [{}, MINE | {"visibility": "secret"}, {**MINE, "name": 3}])
+@pytest.mark.parametrize(
+    "body", [{}, MINE | {"name": "a b"}, MINE | {"owner": ""}, MINE | {"visibility": "secret"}, {**MINE, "name": 3}]
+)
 def test_a_model_that_is_none_is_refused(api: Api, body: dict[str, object]) -> None:
     assert api.post("/models", json=body).status_code == 422
+
+
+def test_an_address_of_a_model_is_an_address_or_none(api: Api) -> None:
+    assert api.post("/models", json=MINE | {"github_url": "__main__"}).json()["invalid_fields"][0]["type"] == "format"
+    assert api.post("/models", json=MINE | {"github_url": ""}).json()["github_url"] is None
+    assert api.patch("/models/simulator/mine", json={"paper_url": "no"}).status_code == 422
 
 
 def test_versions_are_listed_and_got(api: Api) -> None:

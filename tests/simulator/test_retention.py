@@ -1,12 +1,12 @@
 """What is kept after a prediction has ended, and for how long."""
 
 import gc
-import weakref
 from typing import Any
 
 import httpx
 
 from gateway.simulator import Settings, Simulator
+from gateway.simulator.prediction import Prediction
 from tests.simulator.calls import Api, until
 
 
@@ -30,16 +30,22 @@ def test_a_stream_that_is_gone_ends_in_the_408_comment(started: Any, web: httpx.
     assert web.get(prediction["urls"]["stream"]).text == ": hi\n\n:408: 408 Request Timeout\n\n"
 
 
+def kept(api: Api) -> tuple[int, int, int]:
+    """Return how many predictions, outputs and timers a simulator keeps."""
+    told = api.get(api.simulator.control_url + "/").json()
+    return told["predictions"], told["outputs"], told["timers"]
+
+
 def test_in_the_end_a_prediction_leaves_nothing_behind(api: Api, simulator: Simulator) -> None:
     ids = [api.run("sim/picture", prompt=str(number))["id"] for number in range(5)]
-    watched = simulator._ask(lambda world: [weakref.ref(world.predictions.find(id)) for id in ids])
+    assert kept(api)[:2] == (5, 5)
     simulator.advance(3610)
     assert api.get(f"/predictions/{ids[0]}").status_code == 200
     simulator.advance(3610)
     assert api.get(f"/predictions/{ids[0]}").status_code == 404
-    assert simulator._ask(lambda world: (len(world.predictions), len(world.outputs))) == (0, 0)
+    assert kept(api) == (0, 0, 0)
     gc.collect()
-    assert [reference() for reference in watched] == [None] * 5
+    assert [found for found in gc.get_objects() if isinstance(found, Prediction) and found.id in ids] == []
 
 
 def test_the_clock_can_run_fast(started: Any) -> None:
@@ -57,9 +63,9 @@ def test_thousands_of_predictions_leave_no_timers(api: Api, simulator: Simulator
         api.create("sim/echo", prompt=str(number))
     api.final(simulator.last().id)
     # One timer each, for retention; those of the thirty-minute limit are gone.
-    assert simulator._ask(lambda world: world.clock.pending()) < 700 + 400
+    assert kept(api)[2] < 700 + 400
     simulator.advance(2 * 3600 + 60)
-    assert simulator._ask(lambda world: (len(world.predictions), world.clock.pending())) == (0, 0)
+    assert kept(api) == (0, 0, 0)
 
 
 def test_uploads_expire(api: Api, simulator: Simulator) -> None:

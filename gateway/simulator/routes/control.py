@@ -55,6 +55,7 @@ async def overview(world: NamedDependency[World]) -> Response[bytes]:
             "models": len(world.records),
             "predictions": len(world.predictions),
             "outputs": len(world.outputs),
+            "timers": world.clock.pending(),
             "limits": world.limits,
             "switches": world.switches,
             "scenes": sorted(SCENES),

@@ -12,7 +12,7 @@ from msgspec import structs
 from gateway.simulator import problems
 from gateway.simulator.contract import read_body
 from gateway.simulator.deployments import Deployment, Release
-from gateway.simulator.routes.replies import empty, page, reply
+from gateway.simulator.routes.replies import check_names, empty, page, reply
 from gateway.simulator.world import World
 
 Ask = Request[Any, Any, State]
@@ -33,6 +33,7 @@ async def list_deployments(world: NamedDependency[World], cursor: FromQuery[str 
 async def create_deployment(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
     """Create one; this answers 200, not 201."""
     body = read_body(await request.body(), "deployments.create")
+    check_names(name=body["name"])
     if world.deployments.find(world.settings.owner, body["name"]) is not None:
         raise problems.conflict("A deployment with that name already exists.")
     _check_version(world, body["version"], body["model"])

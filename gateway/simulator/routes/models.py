@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import jsonschema_rs
 from litestar import Request, Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -12,8 +13,9 @@ from gateway.simulator import problems
 from gateway.simulator.clock import stored_time
 from gateway.simulator.contract import read_body
 from gateway.simulator.finder import ranked
+from gateway.simulator.problems import InvalidField
 from gateway.simulator.records import Model, Version, read_model
-from gateway.simulator.routes.replies import accepted, empty, page, reply
+from gateway.simulator.routes.replies import accepted, check_names, empty, page, reply
 from gateway.simulator.world import World
 
 Ask = Request[Any, Any, State]
@@ -21,6 +23,7 @@ SortBy = Literal["model_created_at", "latest_version_created_at"]
 
 _PAGE = 25
 _MOST_MODELS = 1000
+_ADDRESS = jsonschema_rs.Draft202012Validator({"type": ["string", "null"], "format": "uri"}, validate_formats=True)
 _UPDATABLE = ("description", "github_url", "paper_url", "license_url", "cover_image_url", "weights_url")
 
 
@@ -53,14 +56,17 @@ async def search_models(request: Ask, world: NamedDependency[World]) -> Response
     """Search with the QUERY verb; the body is the text searched for."""
     text = (await request.body()).decode(errors="replace")
     found = [model for model, _ in ranked(world.records, text)][:_PAGE]
-    return reply({"next": None, "previous": None, "results": [world.shown_model(model) for model in found]})
+    # Of all places that show models, the contract lets this one alone have no description that is null.
+    shown = [world.shown_model(model) | {"description": model.record["description"] or ""} for model in found]
+    return reply({"next": None, "previous": None, "results": shown})
 
 
 @post("/models", status_code=201)
 async def create_model(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
     """Create a model without a version."""
-    body = read_body(await request.body(), "models.create")
+    body = _with_addresses(read_body(await request.body(), "models.create"))
     owner, name = body["owner"], body["name"]
+    check_names(owner=owner, name=name)
     if world.records.find(owner, name) is not None:
         raise problems.conflict("A model with that name and owner already exists.")
     if sum(model.owner == owner for model in world.records) >= _MOST_MODELS:
@@ -84,7 +90,7 @@ async def update_model(
 ) -> Response[bytes]:
     """Change what is said about one."""
     model = _found(world, owner, name)
-    body = read_body(await request.body(), "models.update")
+    body = _with_addresses(read_body(await request.body(), "models.update"))
     model.readme = body.get("readme", model.readme)
     model.record.update({key: body[key] for key in _UPDATABLE if key in body})
     return reply(world.shown_model(model))
@@ -155,6 +161,15 @@ async def delete_version(
         raise problems.bad_request("A deployment runs this version.")
     world.records.remove_version(model, version)
     return accepted()
+
+
+def _with_addresses(body: dict[str, Any]) -> dict[str, Any]:
+    """Take an empty address for none, and refuse what is no address: the contract wants one in the answer."""
+    addresses = {key: value or None for key, value in body.items() if key.endswith("_url")}
+    wrong = [key for key, value in addresses.items() if not _ADDRESS.is_valid(value)]
+    if wrong:
+        raise problems.invalid([InvalidField("format", key, "Does not match format 'uri'") for key in wrong])
+    return body | addresses
 
 
 def _found(world: World, owner: str, name: str) -> Model:

@@ -2,17 +2,26 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Response
 
-from gateway.simulator.problems import bad_request
+from gateway.simulator.problems import InvalidField, bad_request, invalid
 
 Item = TypeVar("Item")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _encoder = msgspec.json.Encoder()
+
+
+def check_names(**names: str) -> None:
+    """Refuse names that could not stand in an address."""
+    wrong = [field for field, name in names.items() if not _NAME.fullmatch(name)]
+    if wrong:
+        raise invalid([InvalidField("pattern", field, f"Does not match pattern '{_NAME.pattern}'") for field in wrong])
 
 
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
