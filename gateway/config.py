@@ -1,6 +1,7 @@
 """The gateway's settings: what `config.toml` and the environment may say, checked whole before anything starts."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -11,9 +12,11 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from adapters.base import Row
+from adapters.templates import template_named
 from adapters.wire.replicate import ModelRef
 
 PREFIX = "REPLIGATE__"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -55,7 +58,7 @@ class UpstreamConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests_per_minute: Count = 3000
     retry_seconds: Patience = 20.0
     deadline_seconds: Annotated[int, Meta(ge=5)] = 600  # Replicate takes no shorter Cancel-After
-    sync_wait_seconds: Annotated[int, Meta(ge=0, le=60)] = 60
+    sync_wait_seconds: Annotated[int, Meta(ge=0, le=60)] = 10
     webhooks: bool = True
     any_model: bool = True
 
@@ -155,7 +158,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     for problem in _unknown(settings, Config, ""):
         raise ConfigError(f"{where}: {problem}")
     try:
-        config = msgspec.convert(settings, Config, strict=False)
+        config = msgspec.convert(_with_secrets(settings, environ), Config, strict=False)
     except msgspec.ValidationError as wrong:
         raise ConfigError(f"{where}: {_named(str(wrong), settings)}") from None
     for problem in _contradictions(config):
@@ -206,6 +209,17 @@ def _overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str | lis
         yield "state", "folder", folder
 
 
+def _with_secrets(settings: Any, environ: Mapping[str, str], path: str = "") -> Any:
+    """The settings with every `${NAME}` that is a whole value taken from the environment: a file holds no secrets."""
+    if isinstance(settings, dict):
+        return {key: _with_secrets(value, environ, f"{path}.{key}") for key, value in settings.items()}
+    if not isinstance(settings, str) or not (told := _VARIABLE.fullmatch(settings)):
+        return settings
+    if told[1] not in environ:
+        raise ConfigError(f"{path.lstrip('.')}: {told[1]} is not in the environment")
+    return environ[told[1]]
+
+
 def _unknown(settings: object, kind: type[Struct], path: str) -> Iterator[str]:
     if not isinstance(settings, dict):
         return
@@ -231,6 +245,11 @@ def _contradictions(config: Config) -> Iterator[str]:
             ModelRef.parse(row.model)
         except ValueError as wrong:
             yield f'models."{name}".model: {wrong}'
+        try:
+            if row.template is not None:
+                template_named(row.template)
+        except ValueError as wrong:
+            yield f'models."{name}".template: {wrong}'
         for alias in (name, *row.aliases):
             if claimed.setdefault(alias, name) != name:
                 yield f'models."{name}".aliases: {alias!r} already names models."{claimed[alias]}"'

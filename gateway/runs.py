@@ -84,12 +84,14 @@ class Run:
 
     async def _create(self) -> None:
         model, plan = self.plan.model, self.gateway.waiting.plan(self.plan.model)
+        # Of several creates that wait with the same inputs, nobody could tell which one to cancel.
+        alone = len(self.plan.prepared.inputs) == 1
         try:
             self.prediction = await self.upstream.create(
                 model,
                 self.inputs,
                 deadline=self.gateway.config.upstream.deadline_seconds,
-                wait=plan.sync_seconds,
+                wait=plan.sync_seconds if alone else None,
                 webhook=plan.webhook,
             )
         except MaybeCreated:

@@ -256,3 +256,17 @@ def test_an_alias_wins_over_another_rows_model(file: Path) -> None:
 )
 def test_clients_are_told_an_address_they_can_reach(environ: dict[str, str], url: str) -> None:
     assert load(None, environ).public_url == url
+
+
+def test_a_secret_is_named_in_the_file_and_taken_from_the_environment(file: Path) -> None:
+    written(file, '[models.mine]\nmodel = "a/b"\nfixed = { openai_api_key = "${KEY}", style = "costs ${KEY}" }')
+    row = load(file, {"KEY": "s3cret"}).models["mine"]
+    assert row.fixed == {"openai_api_key": "s3cret", "style": "costs ${KEY}"}
+    with pytest.raises(ConfigError, match=r"models\.mine\.fixed\.openai_api_key: KEY is not in the environment"):
+        load(file, {})
+
+
+def test_a_template_that_is_none_is_refused_at_once(file: Path) -> None:
+    assert "there is no chat template 'lama'" in refusal(
+        written(file, '[models.mine]\nmodel = "a/b"\ntemplate = "lama"')
+    )
