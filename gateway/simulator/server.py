@@ -2,132 +2,20 @@
 
 import asyncio
 import contextlib
-import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-import uvicorn
-from msgspec import Struct
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from gateway.simulator.app import create_api
-from gateway.simulator.asgi import TRANSPORT, App, Receive, Scope, Send
-from gateway.simulator.delivery import delivery
 from gateway.simulator.diary import Delivery, Leak, Request
-from gateway.simulator.front import front
-from gateway.simulator.hosts import tokenless
+from gateway.simulator.listening import Running, Sockets, loop_factory, running
 from gateway.simulator.seen import Seen, seen
 from gateway.simulator.settings import Limits, Settings, Switches
-from gateway.simulator.streams import streams
-from gateway.simulator.world import Addresses, World
+from gateway.simulator.world import World
 
 TOKEN = "r8_simulatedsimulatedsimulatedsimulated0"
 
 Told = TypeVar("Told")
-
-
-class Sockets(Struct, frozen=True):
-    """The listening sockets of the three hosts."""
-
-    api: socket.socket
-    delivery: socket.socket
-    stream: socket.socket
-
-    @classmethod
-    def open(cls, settings: Settings) -> "Sockets":
-        """Listen on the ports of the settings."""
-        ports = (settings.port, settings.delivery_port, settings.stream_port)
-        return cls(*(_listen(settings.host, port) for port in ports))
-
-    def all(self) -> list[socket.socket]:
-        return [self.api, self.delivery, self.stream]
-
-    def addresses(self, settings: Settings) -> Addresses:
-        """Return the addresses of the three, as they are written into URLs."""
-        host = settings.public_host or ("127.0.0.1" if settings.host == "0.0.0.0" else settings.host)
-        return Addresses(*(f"http://{host}:{_port(listening)}" for listening in self.all()))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # A socket made with the protocol named gets Nagle's algorithm turned off for its connections.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(2048)
-    except OSError:
-        listening.close()
-        raise
-    listening.settimeout(0)
-    return listening
-
-
-def _port(listening: socket.socket) -> int:
-    return int(listening.getsockname()[1])
-
-
-class _Protocol(HttpToolsProtocol):
-    """Lets the application tear its connection down, which ASGI has no word for."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        scope = cast(dict[str, Any], self.scope)
-        scope["extensions"] = {TRANSPORT: self.transport}
-
-
-class _Server(uvicorn.Server):
-    """Tells when it listens."""
-
-    listening: Callable[[], None] | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.listening is not None:
-            self.listening()
-
-
-class _Running(Struct):
-    """A world, the server that shows it, and the loop it lives on."""
-
-    world: World
-    server: _Server
-    loop: asyncio.AbstractEventLoop
-
-
-@contextlib.asynccontextmanager
-async def _running(settings: Settings, sockets: Sockets) -> AsyncIterator[_Running]:
-    world = World(settings, sockets.addresses(settings))
-    config = uvicorn.Config(
-        cast(Any, _dispatch(world, sockets)),
-        http=_Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,
-    )
-    try:
-        yield _Running(world, _Server(config), asyncio.get_running_loop())
-    finally:
-        await world.close()
-
-
-def _dispatch(world: World, sockets: Sockets) -> App:
-    api = front(world, cast(App, create_api(world)))
-    apps = {
-        _port(sockets.api): api,
-        _port(sockets.delivery): tokenless(world, "delivery", delivery(world)),
-        _port(sockets.stream): tokenless(world, "stream", streams(world)),
-    }
-
-    async def dispatched(scope: Scope, receive: Receive, send: Send) -> None:
-        await apps[scope["server"][1]](scope, receive, send)
-
-    return dispatched
 
 
 class Simulator:
@@ -141,7 +29,7 @@ class Simulator:
         self.settings = settings or Settings()
         self.token = self.settings.tokens[0] if self.settings.tokens else TOKEN
         self._thread: threading.Thread | None = None
-        self._now: _Running | None = None
+        self._now: Running | None = None
 
     def start(self) -> Self:
         """Return once it listens."""
@@ -158,7 +46,7 @@ class Simulator:
 
     def _run(self, sockets: Sockets, listening: threading.Event, failed: list[BaseException]) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._serve(sockets, listening))
         except BaseException as error:
             if listening.is_set():
@@ -170,19 +58,19 @@ class Simulator:
             listening.set()
 
     async def _serve(self, sockets: Sockets, listening: threading.Event) -> None:
-        async with _running(self.settings, sockets) as running:
-            self._now = running
-            running.server.listening = listening.set
-            await running.server.serve(sockets=sockets.all())
+        async with running(self.settings, sockets) as now:
+            self._now = now
+            now.server.listening = listening.set
+            await now.server.serve(sockets=sockets.all())
 
     def stop(self) -> None:
         """End it, cutting what still runs, and return when its thread is gone. Stopping twice does no harm."""
-        thread, running = self._thread, self._now
+        thread, now = self._thread, self._now
         if thread is None:
             return
-        if running is not None and thread.is_alive():
+        if now is not None and thread.is_alive():
             with contextlib.suppress(RuntimeError):
-                running.loop.call_soon_threadsafe(_end, running)
+                now.loop.call_soon_threadsafe(_end, now)
         thread.join()
         self._thread = self._now = None
 
@@ -317,20 +205,16 @@ class Simulator:
         self._ask(lambda world: world.reset())
 
 
-def _end(running: _Running) -> None:
-    running.server.should_exit = True
-    running.world.wake()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    return uvicorn.Config(cast(Any, None), loop="auto", log_config=None).get_loop_factory()
+def _end(now: Running) -> None:
+    now.server.should_exit = True
+    now.world.wake()
 
 
 def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Run in the foreground until interrupted, having said where it listens."""
     sockets = Sockets.open(settings)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, sockets, say))
     finally:
         for opened in sockets.all():
@@ -338,9 +222,9 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
 
 
 async def _serve(settings: Settings, sockets: Sockets, say: Callable[[str], None]) -> None:
-    async with _running(settings, sockets) as running:
-        addresses = running.world.addresses
-        say(f"Simulated Replicate with {len(running.world.records)} models: REPLICATE_API_BASE_URL={addresses.api}/v1")
+    async with running(settings, sockets) as now:
+        addresses = now.world.addresses
+        say(f"Simulated Replicate with {len(now.world.records)} models: REPLICATE_API_BASE_URL={addresses.api}/v1")
         say(f"Any token will do, for example REPLICATE_API_TOKEN={TOKEN}")
         say(f"Outputs at {addresses.delivery}, streams at {addresses.stream}, control at {addresses.api}/control/")
-        await running.server.serve(sockets=sockets.all())
+        await now.server.serve(sockets=sockets.all())
