@@ -22,6 +22,8 @@ from gateway.store.lock import ServerLock
 log = structlog.get_logger()
 
 PUBLIC_API = "https://api.replicate.com/v1"
+DEMO_PACE = 60.0
+"""Tokens a second of the built-in simulator: quick, and still seen to stream."""
 
 
 def run(path: Path | None, environ: Mapping[str, str]) -> None:
@@ -51,7 +53,7 @@ def _replicate(environ: Mapping[str, str], open_things: ExitStack) -> Replicate:
         raise ConfigError("REPLICATE_API_BASE_URL is set, but there is no REPLICATE_API_TOKEN to go with it")
     from gateway.simulator import Settings, Simulator
 
-    simulator = open_things.enter_context(Simulator(Settings()))
+    simulator = open_things.enter_context(Simulator(Settings(pace=DEMO_PACE)))
     return Replicate(simulator.base_url, (simulator.token,), simulated=True)
 
 

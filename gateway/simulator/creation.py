@@ -75,6 +75,7 @@ def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Predic
         scene=scene,
         settings=world.settings,
         token_counts=world.switches.token_counts,
+        seed=world.ids.seed(),
         open=world.opened,
     )
     performance = play(part)

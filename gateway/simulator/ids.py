@@ -29,5 +29,9 @@ class Ids:
         """Return lower-case hexadecimal digits: 64 for a version."""
         return f"{self._random.getrandbits(digits * 4):0{digits}x}"
 
+    def seed(self) -> int:
+        """Return what a model takes for a seed where none was given."""
+        return self._random.randrange(2**31)
+
     def _base32(self, length: int) -> str:
         return "".join(self._random.choices(BASE32, k=length))

@@ -74,6 +74,11 @@ def test_a_model_of_one_picture_answers_with_one_address(api: Api) -> None:
     assert prediction["metrics"]["image_output_count"] == 1
 
 
+def test_without_a_seed_every_prediction_draws_another_picture(api: Api, web: httpx.Client) -> None:
+    drawn = [web.get(api.run("sim/picture", prompt="x")["output"][0]).content for _ in range(2)]
+    assert drawn[0] != drawn[1]
+
+
 def test_pictures_log_their_seed_and_progress(api: Api) -> None:
     logs = api.run("black-forest-labs/flux-schnell", prompt="x", seed=42)["logs"]
     assert logs.startswith("Using seed: 42\n")

@@ -20,6 +20,8 @@ class Part(Struct, frozen=True, kw_only=True):
     scene: Scene
     settings: Settings
     token_counts: TokenCounts
+    seed: int
+    """What a picture takes for its seed where none was given: another at each prediction."""
     open: Callable[[Any], bytes | None]
     """The content of a file input: a data URL, an upload, or an output of ours; None for what lies elsewhere."""
 

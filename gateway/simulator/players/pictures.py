@@ -10,7 +10,9 @@ from gateway.simulator.records import Counts
 
 
 def picture(part: Part) -> Performance:
-    pictures = drawings(part.inputs, part.name, part.extension("png"), part.open)
+    seed = part.inputs.get("seed")
+    inputs = part.inputs if isinstance(seed, int) else {**part.inputs, "seed": part.seed}
+    pictures = drawings(inputs, part.name, part.extension("png"), part.open)
     if part.version.schema.kind == "file":
         pictures = pictures[:1]
     pieces = tuple(Piece(_picture_file(picture, len(pictures)), log=_bar(picture)) for picture in pictures)
