@@ -19,6 +19,7 @@ from gateway.accounts.prices import Prices
 from gateway.api import chat, failures, health, images, models, outputs, webhooks
 from gateway.api.identity import Identified
 from gateway.config import Config
+from gateway.draining import SETTLE_SECONDS
 from gateway.parts import Gateway, Replicate
 from gateway.recovery import recover
 from gateway.store.shelf import Shelf
@@ -89,8 +90,15 @@ async def open_gateway(config: Config, environ: Mapping[str, str], replicate: Re
             outputs=Outputs(config, fetching, signing_key(config.folder, environ)),
             webhooks=Webhooks(upstream, bells),
         )
+        opened.push_async_callback(_settled, gateway)
         async with _timers(gateway):
             yield gateway
+
+
+async def _settled(gateway: Gateway) -> None:
+    """What is being settled is, before the parts it needs are closed."""
+    if gateway.settling:
+        await asyncio.wait(gateway.settling, timeout=SETTLE_SECONDS)
 
 
 def _webhook(config: Config, replicate: Replicate) -> str | None:

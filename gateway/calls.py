@@ -1,14 +1,12 @@
 """The spine: one client request from admission to settlement.
 
 A Call is a context manager. However it ends (done, failed, the client walked away, the gateway is stopping), what
-still runs is cancelled and what it cost is booked, behind a shield: in a cancelled task every plain `await` is cancelled
-again.
+still runs is cancelled and what it cost is booked, by a task that nobody who leaves can cancel.
 """
 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any, Generic, Self
 
 import structlog
@@ -20,10 +18,12 @@ from adapters.errors import ApiError, InvalidRequest
 from adapters.wire.replicate import Event, Prediction
 from gateway.accounts.entries import Opening, Settlement
 from gateway.accounts.keys import VirtualKey
-from gateway.errors import ClientLeft, Draining, Forbidden, InternalError, TimedOut
+from gateway.errors import ClientLeft, Draining, Forbidden, InternalError
+from gateway.hearing import Hearing
 from gateway.parts import Gateway
 from gateway.plans import K, Plan, R, plan, replanned
 from gateway.runs import Run
+from gateway.together import together
 from gateway.upstream.client import digest
 
 log = structlog.get_logger()
@@ -54,21 +54,20 @@ class Call(Generic[R, K]):
         self.upstream = gateway.upstream.counted()
         self.error: ApiError | None = None
         self.runs: list[Run] = []
-        self._heard: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
-        self._pumps: list[asyncio.Task[None]] = []
-        self._speaking = 0
         self.settled = asyncio.Event()
-        self._deadline = 0.0
+        self._hearing: Hearing | None = None
         self._beginning: asyncio.Task[object] | None = None
         self._interruption: ApiError | None = None
 
     @classmethod
     async def begin(cls, gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Self:
         """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
-        if gateway.draining:
-            raise Draining("This gateway is shutting down.", retry_after=1)
         caller.may_use(request.model)
         call = cls(gateway, caller, await plan(gateway, kind, request))
+        # Asked last, with nothing awaited between this and `running`, by which a shutdown finds the call.
+        if gateway.draining:
+            raise Draining("This gateway is shutting down.", retry_after=1)
+        gateway.running.add(call)
         try:
             await call._start(kind)
         except BaseException as end:
@@ -110,38 +109,31 @@ class Call(Generic[R, K]):
     async def __aexit__(self, kind: object, end: BaseException | None, trace: object) -> None:
         if end is not None and self.error is None:
             self.failed(_as_error(end))
+        # A task of its own, for whoever leaves by a cancelled one may be cancelled again at every await. Behind the
+        # shield, because a cancelled scope of anyio's would not even let it be waited for.
+        settling = asyncio.create_task(self._settle())
+        self.gateway.settling.add(settling)
+        settling.add_done_callback(self.gateway.settling.discard)
         with CancelScope(shield=True):
-            try:
-                await _ended(*self._pumps)
-                await asyncio.gather(*(run.settle(self.error) for run in self.runs))
-            finally:
-                self.gateway.running.discard(self)
-                self.settled.set()
-                self._log()
+            await asyncio.shield(settling)
 
     async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
-        """What upstream says, as it comes: all that is there at once; [] after `patience` seconds of silence.
-
-        Ends when every prediction has ended, and goes on where an earlier walk was left. Raises ApiError.
-        """
-        self._listen()
-        while self._speaking:
-            heard = await self._hear(patience)
-            batch = [self._event(word) for word in heard if word is not None]
-            self._speaking -= len(heard) - len(batch)
-            if batch or not heard:
-                yield batch
+        """What upstream says, as it comes; see `Hearing.batches`. Raises ApiError."""
+        assert self._hearing
+        async for batch in self._hearing.batches(patience):
+            yield batch
 
     async def finished(self) -> list[Prediction]:
         """Every prediction at its end, measured; waits for those that still run."""
         async for _ in self.batches(None):
             pass
-        return list(await asyncio.gather(*(run.end() for run in self.runs)))
+        return await together(*(run.end() for run in self.runs))
 
-    async def stop(self, index: int) -> None:
+    def stop(self, index: int) -> None:
         """This prediction has said enough: nothing more is read of it, and it is cancelled if it still runs."""
-        await _ended(self._pumps[index])
-        await self.runs[index].stop()
+        assert self._hearing
+        self._hearing.ignore(index)
+        self.runs[index].stop()
 
     def failed(self, error: ApiError) -> None:
         """What the books and the log shall say; once a prediction exists, no client shall send the call again."""
@@ -151,13 +143,13 @@ class Call(Generic[R, K]):
 
     def interrupt(self, error: ApiError) -> None:
         """Ends the call from outside: whoever reads it, or waits for it to begin, gets this error next."""
-        self._heard.put_nowait(error)
         if self._beginning:
             self._interruption = error
             self._beginning.cancel()
+        elif self._hearing:
+            self._hearing.interrupt(error)
 
     async def _start(self, kind: type[K]) -> None:
-        self.gateway.running.add(self)
         self._beginning = asyncio.current_task()
         try:
             await self._create_or_replan(kind)
@@ -186,8 +178,8 @@ class Call(Generic[R, K]):
         entries = await self._reserved()
         runs = zip(self.plan.prepared.inputs, entries, strict=True)
         self.runs = [Run(self.gateway, self.upstream, self.plan, inputs, entry) for inputs, entry in runs]
-        self._deadline = asyncio.get_running_loop().time() + self.gateway.config.upstream.deadline_seconds + 10
-        await asyncio.gather(*(run.create() for run in self.runs))
+        self._hearing = Hearing(self.runs, self.gateway.config.upstream.deadline_seconds)
+        await together(*(run.create() for run in self.runs))
 
     async def _reserved(self) -> tuple[str, ...]:
         """An entry in the ledger for each prediction, on the disk before any of them exists."""
@@ -208,40 +200,16 @@ class Call(Generic[R, K]):
         )
         return (await gateway.ledger.open(opening)).entries
 
-    def _listen(self) -> None:
-        if not self._pumps:
-            self._speaking = len(self.runs)
-            self._pumps = [asyncio.create_task(self._pump(index, run)) for index, run in enumerate(self.runs)]
-
-    async def _pump(self, index: int, run: Run) -> None:
-        try:
-            async with aclosing(run.events(index)) as events:
-                async for event in events:
-                    self._heard.put_nowait(event)
-        except Exception as error:  # noqa: BLE001 - carried to the reader, who raises it
-            self._heard.put_nowait(error)
-        finally:
-            self._heard.put_nowait(None)
-
-    async def _hear(self, patience: float | None) -> list[Event | Exception | None]:
-        loop = asyncio.get_running_loop()
-        until = self._deadline if patience is None else min(self._deadline, loop.time() + patience)
-        try:
-            async with asyncio.timeout_at(until):
-                heard = [await self._heard.get()]
-        except TimeoutError:
-            if loop.time() < self._deadline:
-                return []
-            seconds = self.gateway.config.upstream.deadline_seconds
-            raise TimedOut(f"The model did not finish within {seconds} seconds and was cancelled.") from None
-        while not self._heard.empty():
-            heard.append(self._heard.get_nowait())
-        return heard
-
-    def _event(self, word: Event | Exception) -> Event:
-        if isinstance(word, Exception):
-            raise word
-        return word
+    async def _settle(self) -> None:
+        if self._hearing:
+            await self._hearing.aclose()
+        settled = await asyncio.gather(*(run.settle(self.error) for run in self.runs), return_exceptions=True)
+        for surprise in filter(None, settled):
+            # The other predictions are booked all the same; this one's entry is left to the next start.
+            log.error("not settled", call=self.id, exc_info=surprise)
+        self.gateway.running.discard(self)
+        self.settled.set()
+        self._log()
 
     @property
     def _accounts(self) -> list[Settlement]:
@@ -263,12 +231,6 @@ class Call(Generic[R, K]):
             upstream_requests=self.upstream.requests,
             seconds=round(self.gateway.clock() - self.began, 3),
         )
-
-
-async def _ended(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 AnyCall = Call[Any, Any]

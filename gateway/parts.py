@@ -39,13 +39,13 @@ class Running(Protocol):
 class Unsettled(Protocol):
     """A prediction that has ended for its call, and not yet in the books."""
 
-    async def settle(self, error: ApiError | None) -> None: ...
+    async def settle(self, error: ApiError | None = None) -> None: ...
 
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything a call needs. `config` is swapped whole on a reload; `running` holds the
-    calls that are not settled, `postponed` the predictions whose settlement has to wait for Replicate or the store."""
+    """Everything a call needs. `config` is swapped whole on a reload; `running` holds the calls that are not settled,
+    `settling` the tasks that do it, `postponed` the predictions whose settlement waits for Replicate or the store."""
 
     config: Config
     keys: Keys
@@ -59,5 +59,6 @@ class Gateway:
     webhooks: Webhooks
     clock: Callable[[], float] = time.time
     running: set[Running] = field(default_factory=set)
-    postponed: list[Unsettled] = field(default_factory=list)
+    settling: set[asyncio.Task[None]] = field(default_factory=set)
+    postponed: set[Unsettled] = field(default_factory=set)
     draining: bool = False

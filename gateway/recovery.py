@@ -31,9 +31,9 @@ async def recover(gateway: Gateway) -> None:
 
 async def sweep(gateway: Gateway) -> None:
     """One round. An entry that cannot be settled now (Replicate or the store is away) stays for the next."""
-    postponed, gateway.postponed = gateway.postponed, []
+    postponed, gateway.postponed = gateway.postponed, set()
     for run in postponed:
-        await run.settle(None)
+        await run.settle()
     try:
         left = await gateway.ledger.unsettled()
     except ApiError as away:

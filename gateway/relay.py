@@ -45,7 +45,7 @@ async def relay(call: AnyCall, chunks: Chunks, heartbeat: float) -> AsyncGenerat
                 if frames:
                     begun = True
                     yield frames
-                await _stop_unwanted(call, chunks, batch)
+                _stop_unwanted(call, chunks, batch)
             yield b"".join(map(frame, chunks.close(await call.finished())))
         except ApiError as error:
             call.failed(error)
@@ -60,11 +60,11 @@ async def watched(call: AnyCall, chunks: Chunks) -> list[Prediction]:
     async for batch in call.batches(None):
         for event in batch:
             chunks.feed(event)
-        await _stop_unwanted(call, chunks, batch)
+        _stop_unwanted(call, chunks, batch)
     return await call.finished()
 
 
-async def _stop_unwanted(call: AnyCall, chunks: Chunks, batch: Iterable[Event]) -> None:
+def _stop_unwanted(call: AnyCall, chunks: Chunks, batch: Iterable[Event]) -> None:
     for index in {event.index for event in batch}:
         if not chunks.wants(index):
-            await call.stop(index)
+            call.stop(index)

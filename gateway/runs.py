@@ -13,9 +13,10 @@ from adapters.errors import ApiError
 from adapters.wire.replicate import Event, Inputs, Output, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, never_ran, spoken
-from gateway.errors import InternalError, MaybeCreated
+from gateway.errors import InternalError, MaybeCreated, StoreError
 from gateway.parts import Gateway
 from gateway.plans import Plan
+from gateway.together import ended
 from gateway.upstream.client import Upstream, digest
 
 log = structlog.get_logger()
@@ -34,8 +35,10 @@ class Run:
         self._began = datetime.now(UTC)
         self._first_said: float | None = None
         self._said: list[str] = []
-        self._stopped = self._measured = False
+        self._error: ApiError | None = None
+        self._measured = False
         self._creating: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     def account(self, error: ApiError | None = None) -> Settlement:
         """What it comes to by what is known of it now."""
@@ -64,23 +67,25 @@ class Run:
     async def end(self) -> Prediction:
         """The prediction at its end, measured. One that we stopped has said enough: what it said is its output."""
         assert self.prediction is not None
-        if self._stopped:
+        if self._stopping:
+            await asyncio.wait([self._stopping])
             return replace(self.prediction, status="succeeded", error=None, output="".join(self._said))
         await self._measure(self.prediction)
         return self.prediction
 
-    async def stop(self) -> None:
-        """Enough was said: what still runs is cancelled."""
-        self._stopped = True
-        await self._ended()
+    def stop(self) -> None:
+        """Enough was said: what still runs is cancelled, while others may still be heard."""
+        self._stopping = self._stopping or asyncio.create_task(self._cut())
 
-    async def settle(self, error: ApiError | None) -> None:
-        """Nothing runs on, and the entry is booked; while Replicate cannot be reached, it waits for `recovery`."""
+    async def settle(self, error: ApiError | None = None) -> None:
+        """Nothing runs on, and the entry is booked, with the first error told; while Replicate or the store cannot be
+        reached, it waits for `recovery`, which asks again."""
+        self._error = self._error or error
         try:
-            await self._settle(error)
+            await self._settle()
         except ApiError as away:
             log.warning("settlement postponed", entry=self.entry, reason=away.message)
-            self.gateway.postponed.append(self)
+            self.gateway.postponed.add(self)
 
     async def _create(self) -> None:
         model, plan = self.plan.model, self.gateway.waiting.plan(self.plan.model)
@@ -98,13 +103,23 @@ class Run:
             self.prediction = await self._found()
             if self.prediction is None:
                 raise
-        if not await self.gateway.ledger.created(self.entry, self.prediction.id):
+        await self._note(self.prediction)
+
+    async def _note(self, made: Prediction) -> None:
+        try:
+            ours = await self.gateway.ledger.created(self.entry, made.id)
+        except StoreError as away:
+            # The entry is on the disk, and tells enough to find the prediction by: the call goes on.
+            log.warning("prediction not noted", entry=self.entry, prediction=made.id, reason=away.message)
+            return
+        if not ours:
             # Somebody else has settled this entry or claimed this prediction: it is not ours to run.
             raise InternalError("The ledger would not take this prediction; it was cancelled.")
 
-    async def _settle(self, error: ApiError | None) -> None:
-        if self.prediction is None:
-            error = await self._how_creating_ended() or error
+    async def _settle(self) -> None:
+        error = await self._how_creating_ended() or self._error
+        if self._stopping:
+            await asyncio.wait([self._stopping])
         if self.prediction:
             await self._ended()
         self.settlement = self.account(error)
@@ -114,9 +129,11 @@ class Run:
         """Why there is no prediction, or None if there is one. Raises MaybeCreated while it may still turn up."""
         if self._creating is None:
             return None
-        if not self._creating.done():
-            await self._overtake()
-            await asyncio.wait([self._creating])
+        if self.prediction is None and not self._creating.done():
+            await self._overtake(self._creating)
+        await asyncio.wait([self._creating])
+        if self.prediction:
+            return None
         failure = self._creating.exception()
         if isinstance(failure, MaybeCreated):
             self.prediction = await self._found()
@@ -128,14 +145,23 @@ class Run:
         """The prediction whose create's answer was lost, looked up by what it was created with."""
         return await self.upstream.find_created(self.plan.model, digest(self.inputs), self._began)
 
-    async def _overtake(self) -> None:
-        """A create that waits for its output tells no id until then: look it up, and cancel it meanwhile."""
+    async def _overtake(self, creating: asyncio.Task[None]) -> None:
+        """A create that waits for its output, or for ever, tells no id until then: look it up instead."""
         try:
             made = await self.upstream.find_waiting(self.plan.model, digest(self.inputs), self._began)
-            if made and not made.final:
-                await self.upstream.cancel(made.id)
         except ApiError as away:
-            log.info("not cancelled before its create returned", entry=self.entry, reason=away.message)
+            log.info("not found before its create returned", entry=self.entry, reason=away.message)
+            return
+        if made:
+            self.prediction = self.prediction or made
+            await ended(creating)
+
+    async def _cut(self) -> None:
+        try:
+            await self._ended()
+        except ApiError as away:
+            # All that was wanted of it is there; settling tries again.
+            log.info("not cancelled at once", entry=self.entry, reason=away.message)
 
     async def _ended(self) -> None:
         """The prediction is final, by its own end or by our cancelling it, and measured."""
