@@ -19,13 +19,14 @@ class ApiError(Exception):
     """An answer in OpenAI's error shape; the class says status, type and code, the instance the rest.
 
     `retry_after` is in seconds. `should_retry` overrides what official clients would do by status alone
-    (header `x-should-retry`); None leaves it to them.
+    (header `x-should-retry`); None leaves it to them. `predictions` are the ids of what was run all the same.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: str | None = None
     should_retry: bool | None = None
+    predictions: tuple[str, ...] = ()
 
     def __init__(
         self, message: str, *, param: str | None = None, code: str | None = None, retry_after: float | None = None

@@ -18,6 +18,7 @@ from gateway.accounts.ledger import Ledger
 from gateway.accounts.prices import Prices
 from gateway.api import chat, failures, health, images, models, outputs, webhooks
 from gateway.api.identity import Identified
+from gateway.api.replies import EXPOSED
 from gateway.config import Config
 from gateway.draining import SETTLE_SECONDS
 from gateway.parts import Gateway, Replicate
@@ -56,7 +57,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         request_max_body_size=server.max_body_mb * 1024 * 1024,
         cors_config=CORSConfig(
             allow_origins=list(server.cors_origins),
-            expose_headers=["X-Request-ID", "x-repligate-prediction-id", "x-repligate-cost", "x-repligate-ignored"],
+            expose_headers=list(EXPOSED),
             max_age=600,
         ),
         openapi_config=None,

@@ -116,6 +116,9 @@ class Call(Generic[R, K]):
         settling.add_done_callback(self.gateway.settling.discard)
         with CancelScope(shield=True):
             await asyncio.shield(settling)
+        if self.error and self.predictions:
+            # Sent again, the call would be paid for again.
+            self.error.should_retry, self.error.predictions = False, tuple(one.id for one in self.predictions)
 
     async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
         """What upstream says, as it comes; see `Hearing.batches`. Raises ApiError."""
@@ -136,10 +139,8 @@ class Call(Generic[R, K]):
         self.runs[index].stop()
 
     def failed(self, error: ApiError) -> None:
-        """What the books and the log shall say; once a prediction exists, no client shall send the call again."""
+        """What the books and the log shall say."""
         self.error = error
-        if any(run.prediction for run in self.runs):
-            error.should_retry = False
 
     def interrupt(self, error: ApiError) -> None:
         """Ends the call from outside: whoever reads it, or waits for it to begin, gets this error next."""

@@ -6,6 +6,7 @@ ApiError (adapters.errors)
 ├── UnknownModel, UnknownPath, UnknownRoute, NotFound  404
 ├── MethodNotAllowed            405
 ├── BodyTooLarge                413
+├── HeadersTooLarge             431
 ├── RateLimited, BudgetSpent    429
 ├── ClientLeft                  499  for the books only: nobody reads it
 ├── ProcessDied                 500  for the books only, after a crash
@@ -73,6 +74,12 @@ class BodyTooLarge(ApiError):
     """More bytes than `server.max_body_mb` allows."""
 
     status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class HeadersTooLarge(ApiError):
+    """More bytes of headers than any client of ours needs."""
+
+    status, type, code = 431, "invalid_request_error", "headers_too_large"
 
 
 class RateLimited(ApiError):
@@ -157,6 +164,8 @@ def headers(error: ApiError) -> dict[str, str]:
         told["retry-after-ms"] = str(max(1, round(error.retry_after * 1000)))
     if error.should_retry is not None:
         told["x-should-retry"] = "true" if error.should_retry else "false"
+    if error.predictions:
+        told["x-repligate-prediction-id"] = ", ".join(error.predictions)
     if isinstance(error, MissingKey):
         told["www-authenticate"] = 'Bearer realm="Repligate"'
     return told

@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from litestar.types import ASGIApp
 
+from gateway.connections import Connection
+
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises OSError if the address is taken."""
@@ -29,6 +31,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 lifespan="off",

@@ -11,7 +11,7 @@ from gateway.api.dryrun import dry_run, wants_dry_run
 from gateway.api.replies import reply, streamed, told
 from gateway.api.requests import Asked, attended, authenticated, gateway_of
 from gateway.calls import Call
-from gateway.relay import relay, watched
+from gateway.relay import relay, whole
 
 
 @post("/v1/chat/completions", status_code=200)
@@ -22,11 +22,8 @@ async def create_chat_completion(request: Asked) -> Response[Any]:
     if wants_dry_run(request):
         return await dry_run(gateway, ChatAdapter, chat)
     call = await attended(request, Call.begin(gateway, caller, ChatAdapter, chat))
-    stamp = call.stamp("chatcmpl-")
-    chunks = call.adapter.stream(chat, stamp, call.plan.prepared)
     if chat.stream:
-        return await streamed(request, call, relay(call, chunks, gateway.config.server.heartbeat_seconds))
+        return await streamed(request, call, relay(call, "chatcmpl-", gateway.config.server.heartbeat_seconds))
     async with call:
-        predictions = await attended(request, watched(call, chunks))
-        answer = chunks.whole(predictions)
+        answer = await attended(request, whole(call, "chatcmpl-"))
     return reply(answer, told(call))

@@ -32,7 +32,7 @@ def on_http_error(request: Asked, error: HTTPException) -> Response[bytes]:
         return failure(_unknown_route(method, path))
     if isinstance(error, MethodNotAllowedException):
         hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
-        return failure(MethodNotAllowed(f"Not allowed to {method} on {path}. {hint}"))
+        return failure(MethodNotAllowed(f"Not allowed to {method} on {path}. {hint}"), {"allow": _allowed(error)})
     if error.status_code == BodyTooLarge.status:
         return failure(BodyTooLarge("The request is larger than this gateway takes (`server.max_body_mb`)."))
     if isinstance(error, ClientException):
@@ -51,6 +51,11 @@ HANDLERS: dict[int | type[Exception], Callable[[Any, Any], Response[Any]]] = {
     HTTPException: on_http_error,
     Exception: on_surprise,
 }
+
+
+def _allowed(error: HTTPException) -> str:
+    right = {name.strip() for name in (error.headers or {}).get("allow", "").split(",")}
+    return ", ".join(sorted(right | {"HEAD"} if "GET" in right else right))
 
 
 def _unknown_route(method: str, path: str) -> ApiError:

@@ -34,6 +34,9 @@ class Identified:
                 ]
             await send(message)
 
+        if scope["method"] == "HEAD":
+            # Whatever can be read can be asked about: the server leaves the body out.
+            scope = cast(Scope, {**scope, "method": "GET"})
         await self.app(scope, receive, send_identified)
 
 

@@ -1,8 +1,9 @@
 """Replies as they leave: whole ones, streams, and the headers that tell of the call behind them."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import msgspec
@@ -17,6 +18,27 @@ from gateway.booking import queue_seconds
 from gateway.calls import AnyCall
 
 JSON = "application/json"
+EXPOSED = (
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-repligate-prediction-id",
+    "x-repligate-model",
+    "x-repligate-ignored",
+    "x-repligate-adjusted",
+    "x-repligate-upstream-requests",
+    "x-repligate-usage",
+    "x-repligate-cost",
+    "x-repligate-queue-ms",
+    "x-repligate-run-ms",
+)
+"""The headers that a page in a browser may read."""
+
+_PLAIN = "!#$&'()*+./:;<=>?@[]^_`{|}~ "
+_MOST_NAMES, _LONGEST_NAME = 30, 60
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
@@ -25,10 +47,11 @@ def reply(content: object, headers: Mapping[str, str] | None = None) -> Response
     return Response(msgspec.json.encode(content), media_type=JSON, status_code=200, headers=dict(headers or {}))
 
 
-def failure(error: ApiError) -> Response[bytes]:
+def failure(error: ApiError, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     """An error in OpenAI's shape, with the headers that official clients read before they try again."""
     content = msgspec.json.encode(errors.body(error))
-    return Response(content, media_type=JSON, status_code=error.status, headers=errors.headers(error))
+    told = {**errors.headers(error), **(headers or {})}
+    return Response(content, media_type=JSON, status_code=error.status, headers=told)
 
 
 class EventStream(Response[bytes]):
@@ -70,14 +93,22 @@ def told(call: AnyCall) -> dict[str, str]:
     headers = {
         "x-repligate-prediction-id": ", ".join(prediction.id for prediction in predictions),
         "x-repligate-model": str(call.plan.model.ref),
-        "x-repligate-ignored": ", ".join(prepared.ignored),
-        "x-repligate-adjusted": ", ".join(prepared.adjusted),
+        "x-repligate-ignored": _listed(prepared.ignored),
+        "x-repligate-adjusted": _listed(prepared.adjusted),
         "x-repligate-upstream-requests": str(call.upstream.requests),
         "x-repligate-usage": "estimated" if call.over and call.estimated else "",
         "x-repligate-cost": _dollars(call.cost) if call.over else "",
         **_times(predictions),
     }
     return {name: value for name, value in headers.items() if value}
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names that clients wrote, as a header can carry them: percent-encoded where they are not plain ASCII, and no
+    more than proxies let through."""
+    shown = [quote(name[:_LONGEST_NAME], safe=_PLAIN, errors="replace") for name in names[:_MOST_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, f"and {more} more"] if more else shown)
 
 
 def _dollars(amount: int | None) -> str:

@@ -14,7 +14,10 @@ PAINTERS = {"flux-schnell", "flux-dev", "flux-1.1-pro", "sdxl", "ideogram-v2", "
 WATCHERS = {"llava-13b"}
 SPEAKERS = ROWS.keys() - PAINTERS - WATCHERS
 
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5Er"
+    "kJggg=="
+)
 SIGNS = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff", "webp": b"RIFF"}
 
 TALK: list[ChatCompletionMessageParam] = [

@@ -30,8 +30,7 @@ def chat(model: str, n: int = 1) -> ChatRequest:
 
 async def streams(gateway: Gateway, who: Caller, model: str = "sim/echo", n: int = 1) -> None:
     call = await Call.begin(gateway, who, ChatAdapter, chat(model, n))
-    chunks = call.adapter.stream(call.plan.request, call.stamp("chatcmpl-"), call.plan.prepared)
-    async for _ in relay(call, chunks, 10):
+    async for _ in relay(call, "chatcmpl-", 10):
         pass
 
 
