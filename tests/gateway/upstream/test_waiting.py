@@ -97,7 +97,11 @@ async def test_what_ended_before_anybody_asked_takes_no_request_more() -> None:
 
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("sim/echo", None), ("meta/meta-llama-3-8b-instruct", None), ("black-forest-labs/flux-schnell", CONFIG.sync_wait_seconds)],
+    [
+        ("sim/echo", None),
+        ("meta/meta-llama-3-8b-instruct", None),
+        ("black-forest-labs/flux-schnell", CONFIG.sync_wait_seconds),
+    ],
 )
 async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create(
     schemas: Schemas, name: str, seconds: int | None
