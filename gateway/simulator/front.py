@@ -50,9 +50,8 @@ async def _refuse(send: Send, problem: Problem) -> None:
 
 
 def _admitted(world: World, scope: Scope, method: str, path: str) -> list[Header]:
-    if not _needs_token(path):
-        return []
-    _check_token(header(scope, b"authorization"), world.settings.tokens)
+    if _needs_token(path):
+        _check_token(header(scope, b"authorization"), world.settings.tokens)
     bucket = _bucket(method, path)
     if bucket is None:
         return []
@@ -60,7 +59,8 @@ def _admitted(world: World, scope: Scope, method: str, path: str) -> list[Header
 
 
 def _needs_token(path: str) -> bool:
-    return not (path.startswith("/v1/files/") and path.endswith("/download"))
+    is_download = path.startswith("/v1/files/") and path.endswith("/download")
+    return not is_download and path != "/v1/search"
 
 
 def _check_token(authorization: str | None, accepted: Sequence[str]) -> None:

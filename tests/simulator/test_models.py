@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.simulator import Settings, Simulator
@@ -139,6 +140,17 @@ def test_search_finds_models_without_their_schemas(api: Api) -> None:
     assert first["model"]["latest_version"]["openapi_schema"] == {}
     assert 0 < first["metadata"]["score"] <= 1
     assert "speech-to-text" in {collection["slug"] for collection in found["collections"]}
+
+
+def test_search_wants_no_token_as_the_contract_says(web: httpx.Client, simulator: Simulator) -> None:
+    assert web.get(f"{simulator.base_url}/search", params={"query": "flux"}).status_code == 200
+    assert web.request("QUERY", f"{simulator.base_url}/models", content="flux").status_code == 401
+
+
+@pytest.mark.parametrize("limit", ["0", "51", "-1", "many", "", "1.5", "²"])
+def test_a_search_for_fewer_than_one_or_more_than_fifty_is_refused(api: Api, limit: str) -> None:
+    refused = api.get("/search", params={"query": "flux", "limit": limit})
+    assert (refused.status_code, refused.json()) == (400, {"detail": 'Query parameter "limit" must be from 1 to 50'})
 
 
 def test_collections_hold_models(api: Api) -> None:

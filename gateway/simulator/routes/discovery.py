@@ -17,7 +17,8 @@ from gateway.simulator.world import World
 Ask = Request[Any, Any, State]
 
 _PAGE = 25
-_FEWEST, _MOST, _USUAL = 1, 50, 20
+_USUAL = "20"
+_LIMITS = frozenset(map(str, range(1, 51)))
 
 
 @get("/collections", status_code=200)
@@ -39,11 +40,14 @@ async def get_collection(world: NamedDependency[World], slug: FromPath[str]) -> 
 
 @get("/search", status_code=200)
 async def search(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
-    """Search; the models found come without examples and schemas."""
+    """Search, for which the contract wants no token; the models found come without examples and schemas."""
     query = request.query_params.get("query")
     if not query:
         return reply({"detail": 'Query parameter "query" is required'}, 400)
-    found = ranked(world.records, query)[: _limit(request.query_params.get("limit"))]
+    limit = request.query_params.get("limit", _USUAL)
+    if limit not in _LIMITS:
+        return reply({"detail": 'Query parameter "limit" must be from 1 to 50'}, 400)
+    found = ranked(world.records, query)[: int(limit)]
     wanted = set(query.lower().split())
     collections = [one for one in COLLECTIONS if wanted & set(f"{one.name} {one.description}".lower().split())]
     return reply(
@@ -57,11 +61,6 @@ async def search(request: Ask, world: NamedDependency[World]) -> Response[bytes]
             "pages": [{"name": one.name, "href": f"/collections/{one.slug}"} for one in collections],
         }
     )
-
-
-def _limit(limit: str | None) -> int:
-    asked = int(limit) if limit and limit.isdigit() else _USUAL
-    return max(_FEWEST, min(asked, _MOST))
 
 
 def _found(world: World, model: Model, score: float) -> dict[str, Any]:
