@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import jsonschema_rs
 from msgspec import UNSET, Struct, UnsetType
 
+from adapters.errors import InvalidRequest
 from adapters.media import EMBEDDABLE, Medium, medium_of_name, medium_of_output
 from adapters.resolving import Node, Resolver, validatable
 
@@ -124,10 +125,15 @@ class Schema:
         return tuple(each for each in self if each.medium)
 
     def problems(self, inputs: Mapping[str, Any]) -> list[Problem]:
-        """What the model would refuse in these inputs; messages never quote a value."""
+        """What the model would refuse in these inputs; messages never quote a value. Raises InvalidRequest for inputs
+        that cannot be looked through."""
+        try:
+            errors = list(self._validator.iter_errors(dict(inputs)))
+        except ValueError:
+            raise InvalidRequest("This request is nested too deeply.") from None
         return [
             Problem(str(error.instance_path[0]) if error.instance_path else _missing_name(error.message), error.message)
-            for error in self._validator.iter_errors(dict(inputs))
+            for error in errors
         ]
 
     @cached_property

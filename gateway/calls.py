@@ -24,7 +24,6 @@ from gateway.parts import Gateway
 from gateway.plans import K, Plan, R, plan, replanned
 from gateway.runs import Run
 from gateway.together import together
-from gateway.upstream.client import digest
 
 log = structlog.get_logger()
 
@@ -177,8 +176,7 @@ class Call(Generic[R, K]):
 
     async def _create(self) -> None:
         entries = await self._reserved()
-        runs = zip(self.plan.prepared.inputs, entries, strict=True)
-        self.runs = [Run(self.gateway, self.upstream, self.plan, inputs, entry) for inputs, entry in runs]
+        self.runs = [Run(self.gateway, self.upstream, self.plan, *each) for each in enumerate(entries)]
         self._hearing = Hearing(self.runs, self.gateway.config.upstream.deadline_seconds)
         await together(*(run.create() for run in self.runs))
 
@@ -195,7 +193,7 @@ class Call(Generic[R, K]):
             model=planned.request.model,
             ref=str(planned.model.ref),
             version=planned.model.version,
-            digests=tuple(map(digest, planned.prepared.inputs)),
+            digests=planned.digests,
             price=planned.price,
             deadline=gateway.config.upstream.deadline_seconds,
         )

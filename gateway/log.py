@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def configure(config: LogConfig) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _traced,
             _masked,
             structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(serializer=_json),
         ],
@@ -32,6 +33,15 @@ def configure(config: LogConfig) -> None:
     )
     for name in ("uvicorn.error", "aiohttp", "httpx", "stamina", "alembic"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _traced(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Where a surprise came from and of what type it is; what it says may quote a client, and stays out."""
+    wrong, told = event.pop("exc_info", None), list[str]()
+    while isinstance(wrong, BaseException):
+        told = ["".join(traceback.format_tb(wrong.__traceback__)) + type(wrong).__qualname__, *told]
+        wrong = wrong.__cause__ or (None if wrong.__suppress_context__ else wrong.__context__)
+    return {**event, "exception": "\n\n".join(told)} if told else event
 
 
 def _masked(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

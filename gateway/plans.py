@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from adapters.base import Prepared, Row
+from adapters.errors import InvalidRequest
 from adapters.schema import Schema
 from adapters.wire.replicate import ModelRef
 from gateway.config import Config, ModelRow, Price
 from gateway.errors import UnknownModel
 from gateway.parts import Gateway
+from gateway.upstream.client import digest
 from gateway.upstream.schemas import Model
 
 
@@ -40,6 +42,7 @@ class Plan(Generic[R, K]):
     model: Model
     adapter: K
     prepared: Prepared
+    digests: tuple[str, ...]
     price: Price | None
 
 
@@ -60,7 +63,12 @@ def translated(gateway: Gateway, kind: type[K], request: R, row: ModelRow, model
     """The request prepared for a model whose schema is at hand."""
     adapter = gateway.catalog.find(kind, ModelRef(model.owner, model.name)).amended(row)
     price = gateway.prices.price(str(model.ref) if model.ref.deployment else model.path, row)
-    return Plan(request, row, model, adapter, adapter.prepare(request, model.schema), price)
+    try:
+        prepared = adapter.prepare(request, model.schema)
+        digests = tuple(map(digest, prepared.inputs))
+    except RecursionError:
+        raise InvalidRequest("This request is nested too deeply.") from None
+    return Plan(request, row, model, adapter, prepared, digests, price)
 
 
 def resolve(config: Config, name: str) -> ModelRow:

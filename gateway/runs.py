@@ -10,14 +10,14 @@ import structlog
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
-from adapters.wire.replicate import Event, Inputs, Output, Prediction
+from adapters.wire.replicate import Event, Output, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, never_ran, spoken
 from gateway.errors import InternalError, MaybeCreated, StoreError
 from gateway.parts import Gateway
 from gateway.plans import Plan
 from gateway.together import ended
-from gateway.upstream.client import Upstream, digest
+from gateway.upstream.client import Upstream
 
 log = structlog.get_logger()
 
@@ -28,8 +28,9 @@ TURNS_UP_WITHIN = timedelta(minutes=2)
 class Run:
     """One prediction: its inputs, its ledger entry, what it said, and what it cost."""
 
-    def __init__(self, gateway: Gateway, upstream: Upstream, plan: Plan[Any, Any], inputs: Inputs, entry: str) -> None:
-        self.gateway, self.upstream, self.plan, self.inputs, self.entry = gateway, upstream, plan, inputs, entry
+    def __init__(self, gateway: Gateway, upstream: Upstream, plan: Plan[Any, Any], index: int, entry: str) -> None:
+        self.gateway, self.upstream, self.plan, self.entry = gateway, upstream, plan, entry
+        self.inputs, self.digest = plan.prepared.inputs[index], plan.digests[index]
         self.prediction: Prediction | None = None
         self.settlement: Settlement | None = None
         self._began = datetime.now(UTC)
@@ -143,12 +144,12 @@ class Run:
 
     async def _found(self) -> Prediction | None:
         """The prediction whose create's answer was lost, looked up by what it was created with."""
-        return await self.upstream.find_created(self.plan.model, digest(self.inputs), self._began)
+        return await self.upstream.find_created(self.plan.model, self.digest, self._began)
 
     async def _overtake(self, creating: asyncio.Task[None]) -> None:
         """A create that waits for its output, or for ever, tells no id until then: look it up instead."""
         try:
-            made = await self.upstream.find_waiting(self.plan.model, digest(self.inputs), self._began)
+            made = await self.upstream.find_waiting(self.plan.model, self.digest, self._began)
         except ApiError as away:
             log.info("not found before its create returned", entry=self.entry, reason=away.message)
             return

@@ -9,7 +9,7 @@ from adapters.wire.base import decode
 from adapters.wire.chat import ChatRequest
 from gateway.api.dryrun import dry_run, wants_dry_run
 from gateway.api.replies import reply, streamed, told
-from gateway.api.requests import Asked, attended, authenticated, gateway_of
+from gateway.api.requests import Asked, attended, authenticated, body_of, gateway_of
 from gateway.calls import Call
 from gateway.relay import relay, whole
 
@@ -18,9 +18,9 @@ from gateway.relay import relay, whole
 async def create_chat_completion(request: Asked) -> Response[Any]:
     """A model's answer to a conversation, whole or as a stream of chunks."""
     gateway, caller = gateway_of(request), await authenticated(request)
-    chat = decode(await request.body(), ChatRequest)
+    chat = decode(await body_of(request), ChatRequest)
     if wants_dry_run(request):
-        return await dry_run(gateway, ChatAdapter, chat)
+        return await dry_run(gateway, caller, ChatAdapter, chat)
     call = await attended(request, Call.begin(gateway, caller, ChatAdapter, chat))
     if chat.stream:
         return await streamed(request, call, relay(call, "chatcmpl-", gateway.config.server.heartbeat_seconds))

@@ -4,6 +4,7 @@ from litestar import Response
 
 from gateway.api.replies import reply
 from gateway.api.requests import Asked
+from gateway.calls import Caller
 from gateway.parts import Gateway
 from gateway.plans import K, R, plan
 
@@ -13,8 +14,9 @@ def wants_dry_run(request: Asked) -> bool:
     return request.headers.get("x-repligate-dry-run", "").lower() in {"1", "true", "yes"}
 
 
-async def dry_run(gateway: Gateway, kind: type[K], request: R) -> Response[bytes]:
+async def dry_run(gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Response[bytes]:
     """The model found and the inputs prepared, in the form of `repligate translate`; nothing is created or spent."""
+    caller.may_use(request.model)
     planned = await plan(gateway, kind, request)
     prepared = planned.prepared
     return reply(

@@ -18,12 +18,18 @@ from gateway.upstream.schemas import Model
 
 @get("/v1/models", status_code=200)
 async def list_models(request: Asked) -> Response[Any]:
-    """The configured models, by the names that clients write."""
-    await authenticated(request)
+    """The configured models that this key may use, by the names that clients write."""
+    caller = await authenticated(request)
     gateway = gateway_of(request)
     models = gateway.config.models
     return reply(
-        ModelList(data=tuple(_card(name, row, gateway.schemas.known(row.ref)) for name, row in models.items()))
+        ModelList(
+            data=tuple(
+                _card(name, row, gateway.schemas.known(row.ref))
+                for name, row in models.items()
+                if caller.key.allows_model(name)
+            )
+        )
     )
 
 

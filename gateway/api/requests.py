@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 import anyio
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
 from litestar.types import Receive
 
 from gateway.api.identity import request_id
@@ -33,6 +34,14 @@ async def authenticated(request: Asked) -> Caller:
         authorization = f"Bearer {bare}"
     key = await gateway_of(request).keys.authenticate(authorization)
     return Caller(key, request.scope["path"], request_id(request.scope))
+
+
+async def body_of(request: Asked) -> bytes:
+    """All of its body. Raises ClientLeft where that ends too early."""
+    try:
+        return await request.body()
+    except InternalServerException:
+        raise ClientLeft("The client left before it had sent its request.") from None
 
 
 async def attended(request: Asked, work: Coroutine[Any, Any, T]) -> T:

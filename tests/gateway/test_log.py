@@ -1,0 +1,41 @@
+"""The log tells where things went wrong, and nothing that a client wrote."""
+
+import json
+
+import pytest
+import structlog
+
+from gateway.config import LogConfig
+from gateway.log import configure
+
+
+PROMPT = "-".join(["canary", "7f3a9"])
+
+
+def failing() -> None:
+    try:
+        raise KeyError(PROMPT)
+    except KeyError as first:
+        raise ValueError(PROMPT) from first
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_trace_tells_places_and_types_and_no_words(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    configure(LogConfig(format=form))  # type: ignore[arg-type]
+    try:
+        failing()
+    except ValueError as wrong:
+        structlog.get_logger().error("failed", exc_info=wrong)
+    structlog.reset_defaults()
+    told = capsys.readouterr().err
+    assert PROMPT not in told
+    assert "KeyError" in told
+    assert "ValueError" in told
+    assert "test_log.py" in told
+
+
+def test_what_looks_like_a_secret_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogConfig(format="json"))
+    structlog.get_logger().info("odd", reason="sk-abcdefghijk was sent with r8_abcdefghijk")
+    structlog.reset_defaults()
+    assert json.loads(capsys.readouterr().err)["reason"] == "sk-*** was sent with r8_***"
