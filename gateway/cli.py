@@ -78,9 +78,12 @@ def serve(host: str | None, port: int | None, path: Path | None) -> None:
 )
 def simulate(host: str, port: int, models: Path | None, pace: float) -> None:
     """Start a local Replicate, for trying things and for tests: nothing is spent."""
-    from gateway.simulator import Settings, serve
+    from gateway.simulator import CannotListen, Settings, UnreadableRecord, serve
 
-    serve(Settings(host=host, port=port, models=(models,) if models else (), pace=pace))
+    try:
+        serve(Settings(host=host, port=port, models=models, pace=pace))
+    except (CannotListen, UnreadableRecord) as wrong:
+        raise click.ClickException(str(wrong)) from None
 
 
 @main.group()

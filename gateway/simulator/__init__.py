@@ -4,9 +4,24 @@
 """
 
 from gateway.simulator.diary import Delivery, Leak, Request
+from gateway.simulator.listening import CannotListen
+from gateway.simulator.records import UnreadableRecord
 from gateway.simulator.scenes import SCENES, Scene
 from gateway.simulator.seen import Seen
 from gateway.simulator.server import Simulator, serve
 from gateway.simulator.settings import Settings, Switches
 
-__all__ = ["SCENES", "Delivery", "Leak", "Request", "Scene", "Seen", "Settings", "Simulator", "Switches", "serve"]
+__all__ = [
+    "SCENES",
+    "CannotListen",
+    "Delivery",
+    "Leak",
+    "Request",
+    "Scene",
+    "Seen",
+    "Settings",
+    "Simulator",
+    "Switches",
+    "UnreadableRecord",
+    "serve",
+]

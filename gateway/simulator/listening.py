@@ -20,6 +20,10 @@ from gateway.simulator.streams import streams
 from gateway.simulator.world import Addresses, World
 
 
+class CannotListen(OSError):
+    """There is no listening at an address; the message names it and says why."""
+
+
 class Sockets(Struct, frozen=True):
     """The listening sockets of the three hosts."""
 
@@ -49,9 +53,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
         listening.listen(2048)
-    except OSError:
+    except OSError as error:
         listening.close()
-        raise
+        raise CannotListen(f"{host}:{port}: {error.strerror}") from error
     listening.settimeout(0)
     return listening
 

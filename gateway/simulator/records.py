@@ -180,32 +180,34 @@ def _is_vectors(example: Any) -> bool:
 def shipped() -> Iterator[Model]:
     """Read the records that come with the simulator."""
     folder = files("gateway.simulator") / "samples"
-    yield from (_read(place) for place in sorted(folder.iterdir(), key=lambda place: place.name) if _is_record(place))
+    for place in sorted(filter(_is_record, folder.iterdir()), key=lambda place: place.name):
+        yield from _parsed(place.read_bytes(), place.name)
 
 
 def loaded(paths: Iterable[Path]) -> Iterator[Model]:
-    """Read records from folders (every `.json` in them) and files (`.json`, or `.jsonl` with one record a line)."""
+    """Read records, or pages of them, from `.json` and `.jsonl` files (one a line) and from folders of such files."""
     for path in paths:
         for place in sorted(path.iterdir()) if path.is_dir() else (path,):
             if place.suffix == ".jsonl":
-                yield from (_parsed(line, place.name) for line in place.read_bytes().splitlines() if line.strip())
+                for line in filter(bytes.strip, place.read_bytes().splitlines()):
+                    yield from _parsed(line, place.name)
             elif _is_record(place):
-                yield _read(place)
+                yield from _parsed(place.read_bytes(), place.name)
 
 
 def _is_record(place: _Place) -> bool:
     return place.name.endswith(".json")
 
 
-def _read(place: _Place) -> Model:
-    return _parsed(place.read_bytes(), place.name)
-
-
-def _parsed(content: bytes, name: str) -> Model:
+def _parsed(content: bytes, name: str) -> list[Model]:
+    """Read one record, or a page of them."""
     try:
-        return read_model(msgspec.json.decode(content, type=dict[str, Any]))
-    except (msgspec.DecodeError, KeyError) as error:
-        raise UnreadableRecord(f"{name} is not a model record in the API's form: {error!r}") from error
+        record = msgspec.json.decode(content, type=dict[str, Any])
+        return [read_model(one) for one in record.get("results", (record,))]
+    except KeyError as error:
+        raise UnreadableRecord(f"{name} is no model record in the API's form: it has no {error}") from error
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:
+        raise UnreadableRecord(f"{name} is no model record in the API's form: {error}") from error
 
 
 class Records:

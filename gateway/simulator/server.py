@@ -27,7 +27,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.token = self.settings.tokens[0] if self.settings.tokens else TOKEN
+        self.token = token_of(self.settings)
         self._thread: threading.Thread | None = None
         self._now: Running | None = None
 
@@ -205,16 +205,24 @@ class Simulator:
         self._ask(lambda world: world.reset())
 
 
+def token_of(settings: Settings) -> str:
+    """Return a token that is accepted."""
+    return settings.tokens[0] if settings.tokens else TOKEN
+
+
 def _end(now: Running) -> None:
     now.server.should_exit = True
     now.world.wake()
 
 
 def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
-    """Run in the foreground until interrupted, having said where it listens."""
+    """Run in the foreground until interrupted, having said where it listens.
+
+    Raises OSError where it cannot listen, and `UnreadableRecord` for models that are none.
+    """
     sockets = Sockets.open(settings)
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, sockets, say))
     finally:
         for opened in sockets.all():
@@ -225,6 +233,7 @@ async def _serve(settings: Settings, sockets: Sockets, say: Callable[[str], None
     async with running(settings, sockets) as now:
         addresses = now.world.addresses
         say(f"Simulated Replicate with {len(now.world.records)} models: REPLICATE_API_BASE_URL={addresses.api}/v1")
-        say(f"Any token will do, for example REPLICATE_API_TOKEN={TOKEN}")
+        say(f"{'Only its own tokens' if settings.tokens else 'Any token'} will do. For Replicate's Python client:")
+        say(f"  export REPLICATE_API_TOKEN={token_of(settings)} REPLICATE_BASE_URL={addresses.api}")
         say(f"Outputs at {addresses.delivery}, streams at {addresses.stream}, control at {addresses.api}/control/")
         await now.server.serve(sockets=sockets.all())

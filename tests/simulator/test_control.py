@@ -180,17 +180,6 @@ def test_the_same_seed_gives_the_same_ids(started: Any) -> None:
     assert ids[0] == ids[1]
 
 
-def test_in_the_foreground_it_says_where_it_listens_and_leaves_on_a_signal() -> None:
-    code = "from gateway.simulator import *; serve(Settings(), lambda line: print(line, flush=True))"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        url = line.strip().rsplit("REPLICATE_API_BASE_URL=", 1)[1]
-        assert httpx.get(f"{url}/account", headers={"Authorization": "Bearer x"}).status_code == 200
-        process.terminate()
-        assert process.wait(5) in (0, -15)
-
-
 def test_nothing_of_ours_is_imported() -> None:
     code = (
         "import sys, gateway.simulator as _; names = [name.split('.') for name in sys.modules]; "

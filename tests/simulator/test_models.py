@@ -280,6 +280,15 @@ def test_further_records_are_loaded_from_folders_and_lines(tmp_path: Path, start
     assert api.run("mine/painter", prompt="x")["output"].endswith(".png")
 
 
+def test_vectors_come_under_the_name_their_example_has(tmp_path: Path, started: Any) -> None:
+    embedder = record("embedder", {"type": "object"}, text={"type": "string"})
+    embedder["default_example"] = {"input": {}, "output": {"text": "one", "vectors": [0.5] * 16}}
+    (tmp_path / "one.json").write_text(json.dumps(embedder))
+    output = started(Settings(models=tmp_path)).run("mine/embedder", text="two")["output"]
+    assert set(output) == {"text", "vectors"}
+    assert (output["text"], len(output["vectors"])) == ("two", 384)
+
+
 def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text('{"owner": "x"}')
     with pytest.raises(UnreadableRecord, match=r"broken\.json"):

@@ -22,14 +22,24 @@ def vectors(part: Part) -> Performance:
     """Return one vector per text, in the shape of the model's example."""
     texts = _texts(part.inputs)
     found = [_shaped(part, text) for text in texts]
-    single = isinstance(part.example, list) and part.example and isinstance(part.example[0], int | float)
     counts = {"token_input_count": sum(len(_WORD.findall(text)) for text in texts)}
     return Performance(
-        pieces=(Piece(found[0] if single else found),),
+        pieces=(Piece(_gathered(part.example, texts, found)),),
         listed=False,
         streams=False,
         counts=lambda put_out: counts if part.model.ways.counts == "billing" else {},
     )
+
+
+def _gathered(example: Any, texts: list[str], found: list[Any]) -> Any:
+    """Return one vector, a list of them, or either under the name it has in the example."""
+    match example:
+        case [int() | float(), *_]:
+            return found[0]
+        case {"embedding": shown} | {"embeddings": shown} | {"vectors": shown}:
+            name = next(key for key, value in example.items() if value is shown)
+            return ({"text": texts[0]} if "text" in example else {}) | {name: _gathered(shown, texts, found)}
+    return found
 
 
 def _texts(inputs: Mapping[str, Any]) -> list[str]:
