@@ -37,12 +37,14 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Prepared(Struct, frozen=True):
-    """One input per prediction to run, and what the client should know of the way there."""
+    """One input per prediction to run, and what the client should know of the way there. `origins` says which of the
+    client's parameters an input came from."""
 
     inputs: tuple[Inputs, ...]
     ignored: tuple[str, ...] = ()
     adjusted: tuple[str, ...] = ()
     reading: Reading = Reading()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stamp(Struct, frozen=True):

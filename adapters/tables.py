@@ -106,7 +106,8 @@ class Draft:
         return self.inputs
 
     def prepared(self, inputs: Iterable[Inputs], reading: Reading) -> Prepared:
-        return Prepared(tuple(inputs), tuple(dict.fromkeys(self.ignored)), tuple(dict.fromkeys(self.adjusted)), reading)
+        ignored, adjusted = dict.fromkeys(self.ignored), dict.fromkeys(self.adjusted)
+        return Prepared(tuple(inputs), tuple(ignored), tuple(adjusted), reading, dict(self._origins))
 
     def _rule(self, parameter: str, table: Table) -> Rule:
         if self._row and parameter in self._row.rename:

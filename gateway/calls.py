@@ -168,10 +168,12 @@ class Call(Generic[R, K]):
             # Replicate knows this model otherwise than we do: read its schema again, once.
             again = await replanned(self.gateway, kind, self.plan)
             if again is None:
+                refused.param = self.plan.prepared.origins.get(refused.param or "", refused.param)
                 raise
             for run in self.runs:
                 await run.settle(refused)
-            self.plan = again
+            # For the ledger this is a call of its own: it knows a call's entries by their places.
+            self.id, self.plan = uuid.uuid4().hex, again
             await self._create()
 
     async def _create(self) -> None:

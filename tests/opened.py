@@ -26,12 +26,14 @@ def configured(folder: Path, **sections: Mapping[str, Any]) -> Config:
 
 
 @asynccontextmanager
-async def opened(simulator: Simulator, folder: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Gateway]:
+async def opened(
+    simulator: Simulator, folder: Path, token: str = "r8_test", **sections: Mapping[str, Any]
+) -> AsyncIterator[Gateway]:
     """The parts. In the end nothing may be left behind: no task, no error that nobody was told of."""
     loop, complaints = asyncio.get_running_loop(), list[str]()
     loop.set_exception_handler(lambda _, context: complaints.append(f"{context.get('exception')!r} {context}"))
     before = asyncio.all_tasks()
-    async with open_gateway(configured(folder, **sections), {}, Replicate(simulator.base_url, ("r8_test",))) as parts:
+    async with open_gateway(configured(folder, **sections), {}, Replicate(simulator.base_url, (token,))) as parts:
         yield parts
     await holds(lambda: not asyncio.all_tasks() - before - {asyncio.current_task()}, 2)
     gc.collect()

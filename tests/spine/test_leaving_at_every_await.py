@@ -2,9 +2,8 @@
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,8 @@ from gateway.calls import Call, Caller
 from gateway.keeping import kept
 from gateway.parts import Gateway
 from gateway.relay import relay
-from gateway.simulator import Settings, Simulator
-from tests.opened import caller, opened, settled
+from gateway.simulator import Simulator
+from tests.opened import caller, settled
 
 
 def chat(model: str, n: int = 1) -> ChatRequest:
@@ -81,20 +80,6 @@ def left_at(work: Coroutine[Any, Any, None], awaits: int, ticks: int, steps: lis
             error = None
         except BaseException as thrown:  # noqa: BLE001 - handed to `work`, as a task would
             error = thrown
-
-
-@pytest.fixture(scope="module")
-def simulated() -> Any:
-    with Simulator(Settings(picture_seconds=0.01)) as running:
-        running.switch(metrics_delay=0.0)
-        yield running
-
-
-@pytest.fixture
-async def gateway(simulated: Simulator, tmp_path: Path) -> AsyncIterator[Gateway]:
-    simulated.reset()
-    async with opened(simulated, tmp_path, upstream={"retry_seconds": 0.2}) as parts:
-        yield parts
 
 
 @pytest.mark.parametrize("work", [streams, streams_two, finishes, fails, draws])
