@@ -34,6 +34,15 @@ _LONGEST = 256
 _HOW = "send it as 'Authorization: Bearer sk-…'; `repligate keys create NAME` makes one."
 
 
+class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How fast a key may go: 0 is without limit, None what `[limits]` of the settings says."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    images_per_minute: int | None = None
+    calls_at_once: int | None = None
+
+
 class Policy(TypedDict, total=False):
     """What may be said of a key when it is made; globs for models and endpoints, unix seconds for the expiry."""
 
@@ -44,6 +53,7 @@ class Policy(TypedDict, total=False):
     endpoints: tuple[str, ...]
     leave: Leave
     metadata: Mapping[str, str]
+    limits: KeyLimits | None
     role: Role
     expires_at: float | None
     rotated_from: str | None
@@ -64,6 +74,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True):
     endpoints: tuple[str, ...] = ()
     leave: Leave = "cancel"
     metadata: Mapping[str, str] = {}
+    limits: KeyLimits | None = None
     role: Role = "user"
     expires_at: float | None = None
     blocked_at: float | None = None
@@ -206,6 +217,7 @@ class Keys:
     def _key(self, row: RowMapping) -> VirtualKey:
         told: dict[str, Any] = {name: row[name] for name in VirtualKey.__struct_fields__ if name != "state"}
         told |= {name: msgspec.json.decode(told[name]) for name in ("tags", "models", "endpoints", "metadata")}
+        told["limits"] = msgspec.json.decode(told["limits"] or "null")
         told |= {name: told[name] and told[name] / 1000 for name in told if name.endswith("_at")}
         return msgspec.convert({**told, "state": self._state(told)}, VirtualKey)
 
@@ -228,6 +240,7 @@ def _columns(key: VirtualKey) -> dict[str, Any]:
     told = msgspec.structs.asdict(key)
     del told["state"]
     told |= {name: msgspec.json.encode(told[name]).decode() for name in ("tags", "models", "endpoints", "metadata")}
+    told["limits"] = msgspec.json.encode(key.limits).decode() if key.limits else None
     return told | {name: _ms(told[name]) for name in told if name.endswith("_at")}
 
 

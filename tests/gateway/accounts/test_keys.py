@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from gateway.accounts.keys import Keys, UnknownKey, masked, new_secret
+from gateway.accounts.keys import KeyLimits, Keys, UnknownKey, masked, new_secret
 from gateway.config import Config
 from gateway.errors import InvalidKey, MissingKey
 from gateway.store.sql import Store
@@ -39,6 +39,12 @@ async def test_a_new_key_opens_the_door(keys: Keys):
     key, secret = await keys.create("alice", owner="Alice", tags=("a", "b"), metadata={"floor": "2"})
     assert await keys.authenticate(f"Bearer {secret}") == key
     assert (key.name, key.state, key.tags, key.metadata) == ("alice", "active", ("a", "b"), {"floor": "2"})
+
+
+@pytest.mark.parametrize("limits", [None, KeyLimits(), KeyLimits(requests_per_minute=3, calls_at_once=0)])
+async def test_a_key_keeps_its_own_limits(keys: Keys, limits: KeyLimits | None):
+    _, secret = await keys.create("alice", limits=limits)
+    assert (await keys.authenticate(f"Bearer {secret}")).limits == limits
 
 
 async def test_secrets_are_long_random_and_plain():
