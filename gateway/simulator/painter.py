@@ -4,6 +4,7 @@ import io
 import math
 import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -160,17 +161,33 @@ def _background(drawing: Drawing) -> Image.Image:
 
 
 def _write(picture: Image.Image, drawing: Drawing) -> None:
-    side = min(drawing.width, drawing.height)
-    size_ = max(8, side // 18)
-    font = ImageFont.load_default(size_)
-    columns = max(4, int(drawing.width / (size_ * 0.62)))
-    lines = textwrap.wrap(drawing.prompt, columns)[:8]
-    lines += ["", drawing.model, f"seed {drawing.seed}, number {drawing.number + 1}"]
-    lines.append(f"{drawing.width} × {drawing.height} {drawing.format}")
-    pen = ImageDraw.Draw(picture)
-    text = "\n".join(lines)
+    size_ = max(8, min(drawing.width, drawing.height) // 18)
+    text = "\n".join(_lines(drawing, int(drawing.width / (size_ * 0.62)), int(drawing.height / (size_ * 1.4))))
+    font, pen = ImageFont.load_default(size_), ImageDraw.Draw(picture)
     pen.multiline_text((size_ + 1, size_ + 1), text, fill=(0, 0, 0), font=font)
     pen.multiline_text((size_, size_), text, fill=(255, 255, 255), font=font)
+
+
+def _lines(drawing: Drawing, columns: int, rows: int) -> list[str]:
+    """Return what is written on a picture: what it is at the end, and before it as much of the prompt as has room."""
+    facts = (drawing.model, f"seed {drawing.seed}, number {drawing.number + 1}")
+    shape = f"{drawing.width} x {drawing.height} {drawing.format}"
+    signed = [line for fact in (*facts, shape) for line in textwrap.wrap(fact, max(4, columns - 2))]
+    room = max(1, rows - len(signed) - 2)
+    prompt = textwrap.wrap(_plain(drawing.prompt), max(4, columns - 2), max_lines=room, placeholder=" ...")
+    return [*prompt, "", *signed] if prompt else signed
+
+
+def _plain(text: str) -> str:
+    """Write a text in the letters Pillow's own font has: without accents, and with code points for other scripts."""
+    return " ".join("".join(map(_drawable, text)).split())
+
+
+def _drawable(letter: str) -> str:
+    bare = "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
+    if bare.isascii() and bare.isprintable():
+        return bare
+    return f"<{ord(letter):X}>" if letter.isprintable() else " "
 
 
 def _saved(picture: Image.Image, drawing: Drawing) -> bytes:

@@ -15,6 +15,9 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 _LIMITS = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens", "max_length")
 _MINIMA = ("min_tokens", "min_new_tokens")
 _STOPS = ("stop_sequences", "stop")
+_CODE = re.compile(r"```.*?```", re.DOTALL)
+_QUESTION_MARKS = ("?", "？", "؟")
+_STOP_MARKS = (*_QUESTION_MARKS, ".", "!", "…", "。", "！", "۔", "।")
 _QUOTED = 240
 _LONGEST = 20_000  # tokens; some old schemas set no bound
 
@@ -73,18 +76,18 @@ def _composed(conversation: Conversation, inputs: Mapping[str, Any], model: str)
         sentence = next(sentences)
         said.append(sentence)
         length += count(" " + sentence)
-    return " ".join(said)
+    code = _CODE.search(conversation.words)
+    return " ".join(said) + (f" Here is your code again:\n\n{code[0]}" if code else "")
 
 
 def _sentences(conversation: Conversation, model: str, chance: random.Random) -> Iterator[str]:
-    words = " ".join(conversation.words.split())
-    quote = words if len(words) <= _QUOTED else words[:_QUOTED].rsplit(" ", 1)[0] + "…"
-    end = "" if quote[-1:] in ".?!…" else "."
-    yield f'You {"asked" if words.endswith("?") else "said"}: "{quote}"{end}' if words else "You said nothing yet."
+    words = _CODE.sub("[code]", conversation.words)
+    asked = words.rstrip().endswith(_QUESTION_MARKS)
+    yield f"You {'asked' if asked else 'said'}: {_quoted(words, _QUOTED)}" if words.strip() else "You said nothing yet."
     if conversation.earlier:
-        yield f'Before that you said: "{_short(conversation.earlier)}".'
+        yield f"Before that you said: {_quoted(conversation.earlier)}"
     if conversation.system:
-        yield f'I keep to what I was told: "{_short(conversation.system)}".'
+        yield f"I keep to what I was told: {_quoted(conversation.system)}"
     if conversation.pictures:
         yield f"I was shown {conversation.pictures} picture{'s' if conversation.pictures > 1 else ''}."
     topic = _topic(words)
@@ -94,14 +97,19 @@ def _sentences(conversation: Conversation, model: str, chance: random.Random) ->
             yield thought.format(topic=topic)
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:80].rsplit(" ", 1)[0] + "…"
+def _quoted(text: str, longest: int = 80) -> str:
+    """Quote a text as the end of a sentence: on one line, and with a full stop where it has none of its own."""
+    line = _cut(" ".join(text.split()), longest)
+    return f'"{line}"' if line.endswith(_STOP_MARKS) else f'"{line}".'
+
+
+def _cut(line: str, longest: int) -> str:
+    return line if len(line) <= longest else line[:longest].rsplit(" ", 1)[0] + "…"
 
 
 def _topic(words: str) -> str:
     found = _WORD.findall(words)
-    return max(found, key=len).lower() if found else "that"
+    return f'"{_cut(max(found, key=len), 30)}"' if found else "that"
 
 
 def _stopped(text: str, inputs: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gateway.simulator import Settings, Simulator
+from gateway.simulator.painter import Drawing, _lines
 from tests.simulator.calls import Api
 
 
@@ -77,6 +78,44 @@ def test_a_model_of_one_picture_answers_with_one_address(api: Api) -> None:
 def test_without_a_seed_every_prediction_draws_another_picture(api: Api, web: httpx.Client) -> None:
     drawn = [web.get(api.run("sim/picture", prompt="x")["output"][0]).content for _ in range(2)]
     assert drawn[0] != drawn[1]
+
+
+def written(**changes: Any) -> list[str]:
+    """What is written on a picture of so many columns and rows."""
+    columns, rows = changes.pop("columns", 40), changes.pop("rows", 20)
+    standard: dict[str, Any] = {"width": 64, "height": 32, "format": "png", "quality": 80, "model": "a/b", "seed": 7}
+    return _lines(Drawing(**{"prompt": "a heron"} | standard | changes), columns, rows)
+
+
+def test_a_picture_shows_its_prompt_model_seed_and_size() -> None:
+    assert written() == ["a heron", "", "a/b", "seed 7, number 1", "64 x 32 png"]
+    assert written(prompt="")[0] == "a/b"
+
+
+def test_what_is_written_stays_within_the_picture() -> None:
+    for columns, rows in ((8, 10), (12, 12), (40, 20), (100, 6)):
+        lines = written(prompt="very long " * 99, model="an-owner/a-rather-long-name", columns=columns, rows=rows)
+        assert max(map(len, lines)) <= columns
+        assert lines[lines.index("") - 1].endswith("...")
+        assert len(lines) <= rows or columns < 40, "where nothing else goes, the model comes before the prompt"
+
+
+@pytest.mark.parametrize(("prompt", "shown"), [
+    ("Zürich naïve", "Zurich naive"),
+    ("日本が", "<65E5><672C><304C>"),
+    ("go 👍", "go <1F44D>"),
+    ("ﬁne ×", "fine <D7>"),
+    ("a\n\tb\0c", "a b c"),
+])  # fmt: skip
+def test_letters_that_cannot_be_drawn_stand_as_their_code_points(prompt: str, shown: str) -> None:
+    assert written(prompt=prompt)[0] == shown
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 1024), (64, 64), (1024, 8)])
+def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
+    width, height = size
+    drawing = Drawing(width=width, height=height, format="png", quality=80, prompt="👍 " * 500, model="a/b", seed=1)
+    assert Image.open(io.BytesIO(drawing.paint())).size == size
 
 
 def test_pictures_log_their_seed_and_progress(api: Api) -> None:

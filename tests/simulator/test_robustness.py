@@ -30,7 +30,7 @@ QUICKLY = settings(
 )
 NAMES = st.sampled_from(
     ["sim", "echo", "slow", "deployed", "simulator", "mine", "0" * 64, "language-models"]
-) | st.text(min_size=1, max_size=8)
+) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=8)
 
 
 def fields(operation: str) -> st.SearchStrategy[Any]:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.simulator import Settings, Simulator
-from gateway.simulator.conversation import read
-from gateway.simulator.writer import count, tokens
+from gateway.simulator import SCENES, Settings, Simulator
+from gateway.simulator.conversation import Conversation, Turn, read
+from gateway.simulator.writer import count, tokens, write
 from tests.simulator.calls import Api
 
 LLAMA_3 = (
@@ -72,6 +72,44 @@ def test_an_answer_quotes_the_person_and_names_the_model(api: Api) -> None:
     assert "meta/meta-llama-3-70b-instruct" in said
     assert "Be brief." in said
     assert "<|" not in said
+
+
+@pytest.mark.parametrize(("words", "begins"), [
+    ("Who are you?", 'You asked: "Who are you?" '),
+    ("Stop!", 'You said: "Stop!" '),
+    ("hello", 'You said: "hello". '),
+    ("日本の首都はどこですか？", 'You asked: "日本の首都はどこですか？" '),
+    ("请告诉我。", 'You said: "请告诉我。" '),
+    ("ما هي عاصمة مصر؟", 'You asked: "ما هي عاصمة مصر؟" '),
+    ("Ответь: что такое цапля?", 'You asked: "Ответь: что такое цапля?" '),
+])  # fmt: skip
+def test_what_was_said_is_quoted_with_its_own_stops_in_any_script(api: Api, words: str, begins: str) -> None:
+    assert "".join(api.run("sim/community", prompt=words)["output"]).startswith(begins)
+
+
+def test_what_was_said_before_is_quoted_with_its_own_stops_too() -> None:
+    turns = (Turn("user", "Who are you?"), Turn("assistant", "A model."), Turn("user", "Go on"))
+    pieces, _ = write(Conversation(turns, system="Be brief."), {}, "a/model", SCENES["says"])
+    assert 'Before that you said: "Who are you?" I keep to what I was told: "Be brief." I am a/model' in "".join(pieces)
+
+
+@pytest.mark.parametrize(("words", "topic"), [
+    ("Wie wird das Wetter in Rom?", '"Wetter"'),
+    ("😀👍", "that"),
+    ("日本の首都はどこですか？", '"日本の首都はどこですか"'),
+    ("x" * 99, '"xxx'),
+])  # fmt: skip
+def test_the_longest_word_is_talked_about(api: Api, words: str, topic: str) -> None:
+    said = "".join(api.run("sim/community", prompt=words)["output"]).partition("rehearsal. ")[2]
+    assert topic in said
+    assert "x" * 40 not in said
+
+
+def test_code_comes_back_as_it_was_written(api: Api) -> None:
+    code = "```python\ndef add(a, b):\n    return a + b\n```"
+    said = "".join(api.run("sim/community", prompt=f"Explain this:\n{code}\nplease")["output"])
+    assert said.startswith('You said: "Explain this: [code] please". ')
+    assert said.endswith(f"Here is your code again:\n\n{code}")
 
 
 def test_the_same_input_gets_the_same_answer_and_another_seed_another(api: Api) -> None:
