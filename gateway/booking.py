@@ -12,8 +12,8 @@ from adapters.wire.replicate import Inputs, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.accounts.moments import seconds_between
 from gateway.accounts.prices import Cost, Measured, Prices
-from gateway.config import Price
 from gateway.errors import MaybeCreated
+from gateway.tariffs import Price
 
 
 def booked(

@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,7 +13,8 @@ from msgspec import Meta, Struct, field
 
 from adapters.base import Row
 from adapters.templates import template_named
-from adapters.wire.replicate import ModelRef
+from adapters.wire.replicate import METRICS, ModelRef
+from gateway.tariffs import Price, Span
 
 PREFIX = "REPLIGATE__"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -22,7 +23,6 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Time = Annotated[float, Meta(gt=0)]
 Patience = Annotated[float, Meta(ge=0)]
-Dollars = Annotated[float, Meta(ge=0)]
 
 
 class ConfigError(Exception):
@@ -84,21 +84,6 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
-
-
-class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model costs, in US dollars; the bases that are set are added up.
-
-    `hardware` stands for the price of a second on that SKU. A private model's failed runs are paid for, too.
-    """
-
-    per_million_input_tokens: Dollars | None = None
-    per_million_output_tokens: Dollars | None = None
-    per_image: Dollars | None = None
-    per_second: Dollars | None = None
-    per_run: Dollars | None = None
-    hardware: str | None = None
-    private: bool = False
 
 
 class ModelRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,7 +155,7 @@ def settings_of(kind: type[Struct] = Config, path: str = "") -> Iterator[tuple[s
     """Every key with its dotted path; a model row's stand under `models.NAME`."""
     for info in msgspec.structs.fields(kind):
         inner, here = _struct_in(info.type), f"{path}{info.name}"
-        if inner is None:
+        if inner is None or get_origin(info.type) is tuple:
             yield here, info
         else:
             yield from settings_of(inner, f"{here}.NAME." if get_origin(info.type) is dict else f"{here}.")
@@ -243,6 +228,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, row in config.models.items():
         try:
             ModelRef.parse(row.model)
+        elif isinstance(value, list):
+            for place, each in enumerate(value):
+                yield from _unknown(each, inner, f"{path}{key}[{place}].")
         except ValueError as wrong:
             yield f'models."{name}".model: {wrong}'
         try:
@@ -261,10 +249,22 @@ def _struct_in(kind: Any) -> type[Struct] | None:
             return part
     return None
 
+        for problem in _undecidable(row.price):
+            yield f'models."{name}".price.tiers{problem}'
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
+def _nearest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
+
+def _undecidable(price: Price | None) -> Iterator[str]:
+    """Criteria that no prediction can meet."""
+    for place, tier in enumerate(price.tiers if price else ()):
+        for metric, criterion in tier.when.items():
+            if metric not in METRICS:
+                yield f"[{place}].when.{metric}: no such metric{_nearest(metric, METRICS)}"
+            elif criterion == Span():
+                yield f"[{place}].when.{metric}: a span has `above`, `up_to` or both"
+
 
 
 def _named(message: str, settings: dict[str, Any]) -> str:

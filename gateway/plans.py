@@ -8,9 +8,10 @@ from adapters.base import Prepared, Row
 from adapters.errors import InvalidRequest
 from adapters.schema import Schema
 from adapters.wire.replicate import ModelRef
-from gateway.config import Config, ModelRow, Price
+from gateway.config import Config, ModelRow
 from gateway.errors import UnknownModel
 from gateway.parts import Gateway
+from gateway.tariffs import Price
 from gateway.upstream.client import digest
 from gateway.upstream.schemas import Model
 

@@ -56,29 +56,92 @@ def _named(parts: list[str], text: str) -> tuple[str, str]:
 
 
 class Metrics(Struct, frozen=True):
-    """What Replicate measured. Two token vocabularies exist, of the runtime and of billing: either may be absent."""
+    """What Replicate measured. Two token vocabularies exist, of the runtime and of billing: either may be absent.
+
+    Authors of models may give any metric any value, so that only the properties can be relied on.
+    """
 
     predict_time: float | None = None
     total_time: float | None = None
     time_to_first_token: float | None = None
-    input_token_count: int | None = None
-    output_token_count: int | None = None
-    token_input_count: int | None = None
-    token_output_count: int | None = None
-    image_count: int | None = None
-    image_output_count: int | None = None
+    input_token_count: object = None
+    output_token_count: object = None
+    token_input_count: object = None
+    token_output_count: object = None
+    image_count: object = None
+    image_output_count: object = None
+    character_input_count: object = None
+    character_output_count: object = None
+    audio_output_count: object = None
+    video_output_count: object = None
+    generic_output_count: object = None
+    audio_output_duration_seconds: object = None
+    video_output_duration_seconds: object = None
+    video_output_total_pixel_count: object = None
+    model_variant: object = None
+    motion_mode: object = None
+    resolution_target: object = None
+    resolution_upscale_target: object = None
+    with_audio: object = None
 
     @property
     def input_tokens(self) -> int | None:
-        return self.token_input_count if self.token_input_count is not None else self.input_token_count
+        return _first_count(self.token_input_count, self.input_token_count)
 
     @property
     def output_tokens(self) -> int | None:
-        return self.token_output_count if self.token_output_count is not None else self.output_token_count
+        return _first_count(self.token_output_count, self.output_token_count)
 
     @property
     def images(self) -> int | None:
-        return self.image_output_count if self.image_output_count is not None else self.image_count
+        return _first_count(self.image_output_count, self.image_count)
+
+    @property
+    def input_characters(self) -> int | None:
+        return _first_count(self.character_input_count)
+
+    @property
+    def output_characters(self) -> int | None:
+        return _first_count(self.character_output_count)
+
+    @property
+    def files(self) -> int | None:
+        """Files of any kind but pictures."""
+        return _first_count(self.video_output_count, self.audio_output_count, self.generic_output_count)
+
+    @property
+    def output_seconds(self) -> float | None:
+        """How long what came out plays."""
+        told = (self.video_output_duration_seconds, self.audio_output_duration_seconds)
+        return next((number for number in map(_number, told) if number is not None), None)
+
+    @property
+    def pixels(self) -> int | None:
+        """Of all that came out."""
+        return _first_count(self.video_output_total_pixel_count)
+
+    def told(self, name: str) -> str | bool | float | None:
+        """The value of one of `METRICS`; None where it is missing, or something else."""
+        value = getattr(self, name)
+        return value if isinstance(value, str | bool | int | float) else None
+
+
+METRICS = frozenset(
+    name
+    for name in Metrics.__struct_fields__
+    if name not in {"input_token_count", "output_token_count", "image_count", "time_to_first_token"}
+)
+"""The names that Replicate's prices are about."""
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _first_count(*told: object) -> int | None:
+    """The first of them that is a whole number, 1.0 as well as 1."""
+    numbers = (number for number in map(_number, told) if number is not None)
+    return next((int(number) for number in numbers if isinstance(number, int) or number.is_integer()), None)
 
 
 class Urls(Struct, frozen=True):

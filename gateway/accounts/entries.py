@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from gateway.config import Price
+from gateway.tariffs import Price
 
 
 class Opening(Struct, frozen=True, kw_only=True):

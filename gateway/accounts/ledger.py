@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 
 from gateway.accounts.entries import Entry, Held, Opening, Reservation, Settlement, UsageLine
-from gateway.config import Price
 from gateway.store.prepared import Prepared
 from gateway.store.sql import Store
 from gateway.store.tables import entries, keys, reservations, settlements
+from gateway.tariffs import Price
 
 __all__ = ["Entry", "Held", "Ledger", "Opening", "Reservation", "Settlement", "UnknownEntry", "UsageLine"]
 

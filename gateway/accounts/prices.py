@@ -1,42 +1,20 @@
-"""Pure: what a prediction measured, times what its model costs."""
+"""The price table, and what predictions cost by it."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from importlib.resources import files
-from math import ceil
 from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
 
 from adapters.wire.replicate import Metrics, Prediction
-from gateway.accounts.moments import seconds_between
-from gateway.config import Config, ModelRow, Price
+from gateway.accounts.costs import Cost, Quote, Undecided, by_metrics, cost_of, flattened
+from gateway.accounts.measures import Measured, measured, never_ran
+from gateway.config import Config, ModelRow
+from gateway.tariffs import Price
 
-MILLION = 1_000_000
-MOST = 2**53
-"""In micro-dollars. Nine thousand million dollars for one prediction: whoever measured that was wrong."""
-
-_BASES = ("per_million_input_tokens", "per_million_output_tokens", "per_image", "per_second", "per_run")
-_STARTED_SECONDS = 0.01  # a prediction cancelled in the queue is recorded as running for microseconds
-
-
-class Cost(Struct, frozen=True):
-    """Whole micro-dollars, or None where it is not known; `basis` says from what, or why not."""
-
-    amount: int | None
-    basis: str
-
-
-class Measured(Struct, frozen=True, kw_only=True):
-    """What is paid for, of one prediction; None is not known. `estimated` when we counted the tokens, not Replicate."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    images: int | None = None
-    seconds: float | None = None
-    estimated: bool = False
+__all__ = ["Cost", "Listed", "Measured", "Prices", "Quote"]
 
 
 class Listed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,32 +73,35 @@ class Prices:
         """
         if free := _free(price, prediction):
             return Cost(0, free)
-        return self.estimate(price, measured(prediction, images, counted))
+        took = measured(prediction, images, counted)
+        try:
+            held, criteria = by_metrics(price or Price(), _metrics(prediction, took))
+        except Undecided as wrong:
+            return Cost(None, f"unknown: {wrong}")
+        cost = cost_of(held, took)
+        return Cost(cost.amount, f"{cost.basis}, where {criteria}") if criteria else cost
 
-    def estimate(self, price: Price | None, measured: Measured) -> Cost:
-        """What so much of everything costs; with upper bounds it is what to reserve for one prediction."""
-        if price is None or all(getattr(price, basis) is None for basis in _BASES):
-            return Cost(None, "unknown: no price")
-        total, names = Fraction(0), []
-        for name, quantity, each in _terms(price, measured):
-            if quantity is None:
-                return Cost(None, f"unknown: no {name.partition(' ')[0]} counted")
-            total += quantity * each
-            names.append(name)
-        return _rounded(total, _basis(names, measured.estimated))
+    def estimate(self, price: Price | None, most: Measured) -> Cost:
+        """What so much of everything costs in the dearest tier; with upper bounds, what to reserve for a prediction."""
+        costs = [cost_of(each, most) for each in flattened(price or Price())]
+        return max(costs, key=lambda cost: (cost.amount is None, cost.amount or 0))
+
+    def quote(self, price: Price | None, least: Measured, most: Measured) -> Quote:
+        """What a prediction costs that will take between `least` and `most` of everything, in whatever tier."""
+        cheap = [cost_of(each, least) for each in flattened(price or Price())]
+        dear = self.estimate(price, most)
+        amounts = [cost.amount for cost in cheap if cost.amount is not None]
+        low = min(amounts) if len(amounts) == len(cheap) else None
+        return Quote(low, dear.amount, dear.basis)
 
 
-def measured(prediction: Prediction, images: int = 0, counted: Measured | None = None) -> Measured:
-    """What Replicate measured of a prediction; for tokens and images it did not measure, what we counted."""
-    metrics, told = prediction.metrics or Metrics(), counted or Measured()
-    tokens, ours = (metrics.input_tokens, metrics.output_tokens), (told.input_tokens, told.output_tokens)
-    before, after = (own if theirs is None else theirs for theirs, own in zip(tokens, ours, strict=True))
-    return Measured(
-        input_tokens=before,
-        output_tokens=after,
-        images=metrics.images if metrics.images is not None else images or _files(prediction),
-        seconds=_ran(prediction),
-        estimated=(before, after) != tokens,
+def _metrics(prediction: Prediction, took: Measured) -> Metrics:
+    """By which a tier is found: counts in billing's vocabulary, and ours where Replicate has none."""
+    return msgspec.structs.replace(
+        prediction.metrics or Metrics(),
+        token_input_count=took.input_tokens,
+        token_output_count=took.output_tokens,
+        image_output_count=took.images,
     )
 
 
@@ -129,59 +110,4 @@ def _free(price: Price | None, prediction: Prediction) -> str | None:
         return "free: aborted"
     if prediction.status == "failed" and not (price and price.private):
         return "free: failed"
-    ran = _ran(prediction)
-    if prediction.status == "canceled" and not prediction.output and (ran is None or ran < _STARTED_SECONDS):
-        return "free: canceled before it ran" if prediction.started_at is None or ran is not None else None
-    return None
-
-
-def _terms(price: Price, measured: Measured) -> Iterator[tuple[str, Fraction | None, Fraction]]:
-    """Of each basis that is set: its name, how many of it, and the micro-dollars of one."""
-    second = f"seconds x {price.hardware}" if price.hardware else "seconds"
-    for name, quantity, dollars, unit in (
-        ("tokens", measured.input_tokens, price.per_million_input_tokens, 1),
-        ("tokens", measured.output_tokens, price.per_million_output_tokens, 1),
-        ("images", measured.images, price.per_image, MILLION),
-        (second, measured.seconds, price.per_second, MILLION),
-        ("run", 1, price.per_run, MILLION),
-    ):
-        if dollars is not None:
-            yield name, _quantity(quantity), _fraction(dollars) * unit
-
-
-def _quantity(number: float | None) -> Fraction | None:
-    # Compared this way round, because nothing that is no number is below anything.
-    return _fraction(max(number, 0)) if number is not None and number < MOST * MILLION else None
-
-
-def _fraction(number: float) -> Fraction:
-    # The number as it was written: 0.672 is meant, not the nearest binary fraction.
-    return Fraction(repr(number))
-
-
-def _rounded(total: Fraction, basis: str) -> Cost:
-    amount = ceil(total)
-    return Cost(amount, basis) if amount <= MOST else Cost(None, "unknown: beyond belief")
-
-
-def _basis(names: list[str], estimated: bool) -> str:  # noqa: FBT001 - a fact to write down, not a switch
-    listed = " + ".join(dict.fromkeys(names))
-    return f"{listed}, estimated" if estimated and "tokens" in names else listed
-
-
-def _ran(prediction: Prediction) -> float | None:
-    """Seconds that were run and are paid for: `predict_time`, or what the times say."""
-    if prediction.metrics and prediction.metrics.predict_time is not None:
-        return prediction.metrics.predict_time
-    return seconds_between(prediction.started_at, prediction.completed_at)
-
-
-def _files(prediction: Prediction) -> int | None:
-    """How many files came out, judged by the output's value; None while nobody can tell."""
-    match prediction.output:
-        case list(several):
-            return len(several)
-        case None:
-            return 0 if prediction.final and prediction.status != "succeeded" else None
-        case _:
-            return 1
+    return "free: canceled before it ran" if never_ran(prediction) else None

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.wire.replicate import ModelRef
 from gateway.config import Config, ConfigError, Server, load
+from gateway.tariffs import Price, Span, Tier
 
 VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
 
@@ -55,12 +56,50 @@ def test_what_the_file_says_holds(file: Path) -> None:
         ('[models.mine]\nmodel = "a/b"\nalias = ["c"]', 'models."mine".alias', "'aliases'"),
         ('[models."my.model"]\nmodell = "a/b"', 'models."my.model".modell', "'model'"),
         ('[models.mine]\nmodel = "a/b"\nprice.per_imag = 1', 'models."mine".price.per_imag', "'per_image'"),
+        (
+            '[models.mine]\nmodel = "a/b"\nprice.tiers = [{ per_run = 1 }, { per_runn = 1 }]',
+            'models."mine".price.tiers[1].per_runn',
+            "'per_run'",
+        ),
     ],
 )
 def test_a_misspelt_key_is_refused_with_its_path_and_the_nearest_key(
     file: Path, text: str, path: str, nearest: str
 ) -> None:
     assert refusal(written(file, text)) == f"{file}: {path}: no such key; did you mean {nearest}?"
+
+
+def test_tiers_are_read_with_every_kind_of_criterion(file: Path) -> None:
+    when = '{ with_audio = true, resolution_target = "2K", token_input_count = { above = 5 }, predict_time = 3 }'
+    row = load(written(file, f'[models.mine]\nmodel = "a/b"\nprice.tiers = [{{ when = {when}, per_run = 1 }}]'), {})
+    assert row.models["mine"].price == Price(
+        tiers=(
+            Tier(
+                when={
+                    "with_audio": True,
+                    "resolution_target": "2K",
+                    "token_input_count": Span(above=5),
+                    "predict_time": 3,
+                },
+                per_run=1,
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("with_adio = true", "tiers[0].when.with_adio: no such metric; did you mean 'with_audio'?"),
+        ("image_output_count = {}", "tiers[0].when.image_output_count: a span has `above`, `up_to` or both"),
+        ("image_output_count = { upto = 1 }", "upto"),
+    ],
+)
+def test_a_criterion_that_nothing_can_meet_is_refused(file: Path, when: str, says: str) -> None:
+    row = f'[models.mine]\nmodel = "a/b"\nprice.tiers = [{{ when = {{ {when} }}, per_run = 1 }}]'
+    refused = refusal(written(file, row))
+    assert 'models."mine".price' in refused
+    assert says in refused
 
 
 def test_a_key_like_no_other_is_refused_with_all_there_are(file: Path) -> None:

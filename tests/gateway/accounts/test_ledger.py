@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from gateway.accounts.keys import Keys
 from gateway.accounts.ledger import Held, Ledger, UnknownEntry
-from gateway.config import Config, Price
+from gateway.config import Config
 from gateway.errors import StoreError
 from gateway.store.sql import Store
+from gateway.tariffs import Price
 from tests.gateway.store.books import NOON, Clock, opening, python, settled
 
 

@@ -6,16 +6,19 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.wire.replicate import Metrics, ModelRef, Prediction
-from gateway.accounts.prices import Cost, Measured, Prices
-from gateway.config import Config, ModelRow, Price
+from adapters.wire.replicate import METRICS, Metrics, ModelRef, Prediction
+from gateway.accounts.prices import Cost, Measured, Prices, Quote
+from gateway.config import Config, ModelRow
+from gateway.tariffs import BASES, Price, Span, Tier
 
 TEXT = Price(per_million_input_tokens=0.05, per_million_output_tokens=0.25)
 PICTURE = Price(per_image=0.003)
+FILM = Price(per_output_second=0.1)
 TIMED = Price(hardware="gpu-t4", per_second=0.000225)
 
 
@@ -46,6 +49,19 @@ def ended(status: str = "succeeded", output: Any = None, **metrics: Any) -> Pred
         (TIMED, ended(predict_time=0.829263399), Cost(187, "seconds x gpu-t4")),
         (Price(per_second=0.0014), ended(predict_time=13.0), Cost(18_200, "seconds")),
         (Price(per_run=0.5), ended(), Cost(500_000, "run")),
+        (Price(per_thousand_input_characters=0.1), ended(character_input_count=25), Cost(2500, "characters")),
+        (Price(per_thousand_output_characters=0.1), ended(character_output_count=25), Cost(2500, "characters")),
+        (Price(per_thousand_input_characters=0.1), ended(), Cost(None, "unknown: no characters counted")),
+        (FILM, ended(video_output_duration_seconds=8.0), Cost(800_000, "output seconds")),
+        (FILM, ended(audio_output_duration_seconds=1.5), Cost(150_000, "output seconds")),
+        (FILM, ended(output="https://x/1.mp4"), Cost(None, "unknown: no output seconds counted")),
+        (Price(per_file=0.2), ended(video_output_count=2), Cost(400_000, "files")),
+        (Price(per_file=0.2), ended(audio_output_count=1, output=["a", "b"]), Cost(200_000, "files")),
+        (Price(per_file=0.2), ended(output=["a", "b"]), Cost(400_000, "files")),
+        (Price(per_megapixel=0.0025), ended(video_output_total_pixel_count=2_097_152), Cost(5243, "megapixels")),
+        (Price(per_megapixel=0.0025), ended(image_count=1), Cost(None, "unknown: no megapixels counted")),
+        (PICTURE, ended(image_count=2.0), Cost(6000, "images")),
+        (PICTURE, ended(image_count="many", output="https://x/1.png"), Cost(3000, "images")),
         (Price(per_run=0.001, per_image=0.01), ended(image_count=2), Cost(21_000, "images + run")),
         (Price(per_image=0), ended(image_count=2), Cost(0, "images")),
         (TEXT, ended(), Cost(None, "unknown: no tokens counted")),
@@ -84,6 +100,111 @@ def test_what_a_prediction_costs_that_did_not_finish(
     assert prices.cost(price, prediction) == cost
 
 
+def test_replicates_own_billing_example_is_exact(prices: Prices):
+    llama = prices.price("meta/meta-llama-3.1-405b-instruct")
+    # $0.000076 for what went in and $0.0004085 for what came out: rounded once, up
+    assert prices.cost(llama, ended(token_input_count=8, token_output_count=43)) == Cost(485, "tokens")
+
+
+def test_replicates_own_price_of_a_thousand_pictures_is_three_dollars(prices: Prices):
+    assert prices.cost(prices.price("black-forest-labs/flux-schnell"), ended(image_count=1000)) == Cost(
+        3_000_000, "images"
+    )
+
+
+SOUND = Price(
+    tiers=(
+        Tier(when={"with_audio": True, "resolution_target": "1080p"}, per_output_second=0.6),
+        Tier(when={"with_audio": True}, per_output_second=0.4),
+        Tier(when={"with_audio": False}, per_output_second=0.2),
+    )
+)
+LONG = Price(
+    per_million_output_tokens=1,
+    tiers=(
+        Tier(when={"token_input_count": Span(above=0, up_to=1000)}, per_million_input_tokens=10),
+        Tier(when={"token_input_count": Span(above=1000)}, per_million_input_tokens=20),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("price", "metrics", "cost"),
+    [
+        (SOUND, {"with_audio": False}, Cost(200_000, "output seconds, where with_audio is false")),
+        (
+            SOUND,
+            {"with_audio": True, "resolution_target": "1080P"},
+            Cost(600_000, "output seconds, where with_audio is true and resolution_target is 1080p"),
+        ),
+        (
+            SOUND,
+            {"with_audio": True, "resolution_target": "720p"},
+            Cost(400_000, "output seconds, where with_audio is true"),
+        ),
+        (SOUND, {"with_audio": True}, Cost(None, "unknown: no resolution_target measured")),
+        (SOUND, {"resolution_target": "1080p"}, Cost(None, "unknown: no with_audio measured")),
+        (SOUND, {"with_audio": "yes"}, Cost(None, "unknown: no tier fits")),
+        (SOUND, {"with_audio": ["yes"]}, Cost(None, "unknown: no with_audio measured")),
+        (SOUND, {"with_audio": 1}, Cost(None, "unknown: no tier fits")),
+        (
+            LONG,
+            {"input_token_count": 1000, "output_token_count": 1},
+            Cost(10_001, "tokens, where token_input_count is above 0 and up to 1000"),
+        ),
+        (
+            LONG,
+            {"token_input_count": 1001, "token_output_count": 1},
+            Cost(20_021, "tokens, where token_input_count is above 1000"),
+        ),
+        (LONG, {"token_input_count": 0, "token_output_count": 1}, Cost(None, "unknown: no tier fits")),
+        (LONG, {}, Cost(None, "unknown: no token_input_count measured")),
+    ],
+)
+def test_the_first_tier_whose_criteria_hold_says_the_price(
+    prices: Prices, price: Price, metrics: dict[str, Any], cost: Cost
+):
+    assert prices.cost(price, ended(video_output_duration_seconds=1.0, **metrics)) == cost
+
+
+def test_a_tier_without_criteria_is_for_all_the_rest(prices: Prices):
+    price = Price(tiers=(Tier(when={"model_variant": "pro"}, per_run=2), Tier(per_run=1)))
+    assert prices.cost(price, ended(model_variant="lite")) == Cost(1_000_000, "run")
+    assert prices.cost(price, ended()).amount is None
+
+
+def test_tokens_we_counted_ourselves_decide_on_a_tier_too(prices: Prices):
+    cost = prices.cost(LONG, ended(), counted=Measured(input_tokens=2000, output_tokens=0))
+    assert cost == Cost(40_000, "tokens, estimated, where token_input_count is above 1000")
+
+
+def test_pictures_without_a_pixel_count_are_as_large_as_they_were_asked_for(prices: Prices):
+    price = Price(per_megapixel=0.0025)
+
+    def drawn(**inputs: Any) -> Cost:
+        told = msgspec.Raw(msgspec.json.encode(inputs))
+        return prices.cost(price, msgspec.structs.replace(ended(output=["a", "b"]), input=told))
+
+    assert drawn(width=1024, height=1024) == Cost(5243, "megapixels, estimated")
+    assert drawn(width=1024, height=1024, aspect_ratio="custom") == Cost(5243, "megapixels, estimated")
+    assert drawn(width=1024, height=1024, aspect_ratio="1:1").amount is None
+    assert drawn(width="large", height=[]).amount is None
+    assert drawn(width=1024).amount is None
+
+
+def test_metrics_of_any_kind_cost_nobody_an_answer():
+    told = {"with_audio": {"a": 1}, "model_variant": 3, "image_count": "x", "token_input_count": 2.0, "extra": []}
+    body = msgspec.json.encode({"id": "p", "status": "succeeded", "output": "Hi", "metrics": told})
+    metrics = msgspec.json.decode(body, type=Prediction).metrics
+    assert metrics
+    assert (metrics.images, metrics.input_tokens, metrics.told("with_audio"), metrics.told("model_variant")) == (
+        None,
+        2,
+        None,
+        3,
+    )
+
+
 def test_a_run_without_metrics_is_timed_by_its_instants(prices: Prices):
     ran = Prediction(
         id="p",
@@ -115,6 +236,21 @@ def test_what_is_reserved_is_what_the_most_would_cost(prices: Prices):
     assert prices.estimate(TEXT, Measured()) == Cost(None, "unknown: no tokens counted")
 
 
+def test_what_is_reserved_is_the_dearest_tier(prices: Prices):
+    assert prices.estimate(SOUND, Measured(output_seconds=2)) == Cost(1_200_000, "output seconds")
+    assert prices.estimate(SOUND, Measured()).amount is None
+
+
+def test_a_quote_goes_from_the_cheapest_tier_to_the_dearest(prices: Prices):
+    assert prices.quote(SOUND, Measured(output_seconds=1), Measured(output_seconds=2)) == Quote(
+        200_000, 1_200_000, "output seconds"
+    )
+    assert prices.quote(TEXT, Measured(input_tokens=10, output_tokens=0), Measured(input_tokens=10)) == Quote(
+        1, None, "unknown: no tokens counted"
+    )
+    assert prices.quote(None, Measured(), Measured()) == Quote(None, None, "unknown: no price")
+
+
 quantities = st.integers(0, 10**9)
 dollars = st.floats(0, 1000, allow_nan=False, allow_subnormal=False)
 
@@ -137,6 +273,34 @@ def test_more_never_costs_less(prices: Prices, seconds: float, more: float, each
 
 numbers = st.none() | st.floats() | st.integers(-(10**30), 10**30)
 statuses = st.sampled_from(["starting", "processing", "succeeded", "failed", "canceled", "aborted"])
+
+
+AMOUNTS = [name for name in Measured.__struct_fields__ if name != "estimated"]
+bases = st.sampled_from(BASES)
+amounts = st.builds(
+    Measured,
+    **{name: st.integers(0, 10**6) for name in AMOUNTS},
+)
+
+
+@given(
+    tiers=st.lists(st.tuples(bases, dollars, st.integers(0, 1000)), max_size=4),
+    tokens=st.integers(0, 2000),
+    took=amounts,
+)
+def test_no_cost_is_outside_of_its_quote(
+    prices: Prices, tiers: list[tuple[str, float, int]], tokens: int, took: Measured
+):
+    price = Price(
+        tiers=tuple(Tier(when={"token_input_count": Span(up_to=up_to)}, **{b: each}) for b, each, up_to in tiers)
+    )
+    cost = prices.cost(price, ended(token_input_count=tokens, predict_time=1.0), counted=took)
+    least, most = Measured(**dict.fromkeys(AMOUNTS, 0)), Measured(**dict.fromkeys(AMOUNTS, 10**6))
+    quote = prices.quote(price, least, most)
+    if cost.amount is not None:
+        assert quote.low is not None
+        assert quote.high is not None
+        assert quote.low <= cost.amount <= quote.high
 
 
 @given(time=numbers, tokens=numbers, images=numbers, each=dollars, status=statuses)
@@ -189,8 +353,19 @@ def test_every_line_of_the_table_is_sourced_dated_and_usable(prices: Prices):
     for ref, line in {**prices.models, **prices.hardware}.items():
         assert line.source, ref
         date.fromisoformat(f"{line.date}-01-01"[:10])
-        most = Measured(input_tokens=10**6, output_tokens=10**6, images=1, seconds=1)
+        most = Measured(
+            input_tokens=10**6,
+            output_tokens=10**6,
+            input_characters=1000,
+            images=1,
+            megapixels=1,
+            files=1,
+            output_seconds=1,
+            seconds=1,
+        )
         price = prices.price(ref) if ref in prices.models else line.price
         assert prices.estimate(price, most).amount, ref
+    for line in prices.models.values():
+        assert METRICS.issuperset(name for tier in line.price.tiers for name in tier.when)
     for ref in prices.models:
         assert ModelRef.parse(ref).path == ref
