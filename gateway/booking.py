@@ -52,6 +52,12 @@ def never_ran(error: ApiError | None) -> Settlement:
     return Settlement(status="never created", cost=0, basis="free: never created", error=code)
 
 
+def gone(error: ApiError, prediction: str | None) -> Settlement:
+    """The settlement of a prediction that was created once, and that Replicate no longer knows."""
+    basis = "unknown: Replicate no longer knows this prediction"
+    return Settlement(status="lost", cost=None, basis=basis, error=error.code, prediction=prediction)
+
+
 def spoken(schema: Schema, prediction: Prediction, inputs: Inputs, said: str) -> Counted | None:
     """The tokens of a text model's prediction, estimated where nobody counted; None for models of another kind."""
     if schema.output not in {"stream", "text"}:
@@ -67,4 +73,7 @@ def queue_seconds(prediction: Prediction) -> float | None:
 
 
 def _unix(instant: str | None) -> float | None:
-    return datetime.fromisoformat(instant).timestamp() if instant else None
+    try:
+        return datetime.fromisoformat(instant or "").timestamp()
+    except ValueError:
+        return None

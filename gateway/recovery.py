@@ -8,16 +8,23 @@ import structlog
 
 from adapters.errors import ApiError
 from adapters.outputs import text_of
-from adapters.usage import Counted
 from adapters.wire.replicate import ModelRef, Prediction
-from gateway.accounts.entries import Entry
-from gateway.booking import booked, costs, never_ran, spoken
+from gateway.accounts.entries import Entry, Settlement
+from gateway.booking import booked, costs, gone, never_ran, spoken
 from gateway.errors import NotFound, ProcessDied, UnknownModel
 from gateway.parts import Gateway
+from gateway.upstream.models import Model, Record
 
 log = structlog.get_logger()
 
-EVERY_SECONDS = 15.0
+EVERY_SECONDS, SOON_SECONDS = 15.0, 1.0
+"""Between two rounds, where there was nothing to do; and where something is left."""
+
+TURNS_UP_SECONDS = 10.0
+"""How long after its entry a prediction may yet turn up. What the dead process sent has reached Replicate or never
+will: no more is needed than Replicate takes to create one."""
+
+AT_ONCE = 8
 
 DIED = ProcessDied("The gateway's process died while this ran.")
 
@@ -25,12 +32,12 @@ DIED = ProcessDied("The gateway's process died while this ran.")
 async def recover(gateway: Gateway) -> None:
     """Goes on for as long as the gateway runs, over what an earlier process left and what was postponed."""
     while True:
-        await sweep(gateway)
-        await asyncio.sleep(EVERY_SECONDS)
+        left = await sweep(gateway)
+        await asyncio.sleep(SOON_SECONDS if left else EVERY_SECONDS)
 
 
-async def sweep(gateway: Gateway) -> None:
-    """One round. An entry that cannot be settled now (Replicate or the store is away) stays for the next."""
+async def sweep(gateway: Gateway) -> int:
+    """One round. Gives how many are left for the next: Replicate or the store is away, or a prediction may turn up."""
     postponed, gateway.postponed = gateway.postponed, set()
     for run in postponed:
         await run.settle()
@@ -38,44 +45,65 @@ async def sweep(gateway: Gateway) -> None:
         left = await gateway.ledger.unsettled()
     except ApiError as away:
         log.warning("recovery postponed", reason=away.message)
-        return
-    for entry in left:
-        try:
-            await _settle(gateway, entry)
-        except ApiError as away:
-            log.warning("settlement postponed", entry=entry.id, reason=away.message)
+        return 1
+    few = asyncio.Semaphore(AT_ONCE)
+
+    async def one(entry: Entry) -> bool:
+        async with few:
+            return await _settled(gateway, entry)
+
+    told = await asyncio.gather(*map(one, left), return_exceptions=True)
+    for entry, surprise in zip(left, told, strict=True):
+        if isinstance(surprise, BaseException):
+            # One entry that makes no sense must not keep the others open.
+            log.error("not recovered", entry=entry.id, exc_info=surprise)
+    return len(gateway.postponed) + sum(each is False for each in told)
 
 
-async def _settle(gateway: Gateway, entry: Entry) -> None:
-    prediction = await _found(gateway, entry)
-    if prediction and not prediction.final:
-        prediction = await gateway.upstream.cancel(prediction.id)
-    if prediction is None:
-        await gateway.ledger.settle(entry.id, never_ran(DIED))
-    else:
+async def _settled(gateway: Gateway, entry: Entry) -> bool:
+    """Whether the entry is settled now."""
+    try:
+        settlement = await _settlement(gateway, entry)
+        if settlement:
+            await gateway.ledger.settle(entry.id, settlement)
+            log.info("recovered", entry=entry.id, prediction=settlement.prediction, status=settlement.status)
+    except ApiError as away:
+        log.warning("settlement postponed", entry=entry.id, reason=away.message)
+        return False
+    return settlement is not None
+
+
+async def _settlement(gateway: Gateway, entry: Entry) -> Settlement | None:
+    """What became of the entry's prediction, which is ended if it still runs; None while that is not certain."""
+    try:
+        prediction = await _found(gateway, entry)
+        if prediction is None:
+            old = gateway.clock() - entry.created_at >= TURNS_UP_SECONDS
+            return never_ran(DIED) if old else None
+        if not prediction.final:
+            prediction = await gateway.upstream.cancel(prediction.id)
         prediction = await gateway.waiting.finished(gateway.upstream, prediction)
-        tokens = await _tokens(gateway, entry, prediction)
-        cost = costs(gateway.prices, entry.price, prediction, tokens)
-        await gateway.ledger.settle(entry.id, booked(prediction, cost, tokens, DIED, None))
-    log.info("recovered", entry=entry.id, prediction=prediction.id if prediction else None)
+    except NotFound:
+        return gone(DIED, entry.prediction)
+    model = await _model(gateway, entry)
+    inputs = msgspec.json.decode(prediction.input) or {}
+    tokens = spoken(model.schema, prediction, inputs, text_of(prediction.output))
+    return booked(prediction, costs(gateway.prices, entry.price, prediction, tokens), tokens, DIED, None)
 
 
 async def _found(gateway: Gateway, entry: Entry) -> Prediction | None:
     """The prediction an entry was opened for: by its id, or by the digest of its inputs where the answer to its
-    create died with the process. None if it never was, or is long gone."""
-    try:
-        if entry.prediction:
-            return await gateway.upstream.get(entry.prediction)
-        model = await gateway.schemas.get(ModelRef.parse(entry.ref))
-        return await gateway.upstream.find_created(model, entry.digest, datetime.fromtimestamp(entry.created_at, UTC))
-    except (NotFound, UnknownModel):
-        return None
+    create died with the process. Raises NotFound for one that Replicate no longer knows."""
+    if entry.prediction:
+        return await gateway.upstream.get(entry.prediction)
+    since = datetime.fromtimestamp(entry.created_at, UTC)
+    return await gateway.upstream.find_created(await _model(gateway, entry), entry.digest, since)
 
 
-async def _tokens(gateway: Gateway, entry: Entry, prediction: Prediction) -> Counted | None:
+async def _model(gateway: Gateway, entry: Entry) -> Model:
+    """The entry's model; one that is no longer there is known by its name, which its predictions bear."""
+    ref = ModelRef.parse(entry.ref)
     try:
-        model = await gateway.schemas.get(ModelRef.parse(entry.ref))
+        return await gateway.schemas.get(ref)
     except UnknownModel:
-        return None
-    inputs = msgspec.json.decode(prediction.input) if prediction.input else {}
-    return spoken(model.schema, prediction, inputs, text_of(prediction.output))
+        return Model.of(ref, Record(owner=ref.owner, name=ref.name, version=ref.version))

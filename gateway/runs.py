@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from adapters.errors import ApiError
 from adapters.wire.replicate import Event, Output, Prediction
 from gateway.accounts.entries import Settlement
-from gateway.booking import booked, costs, never_ran, spoken
-from gateway.errors import InternalError, MaybeCreated, StoreError
+from gateway.booking import booked, costs, gone, never_ran, spoken
+from gateway.errors import InternalError, MaybeCreated, NotFound, StoreError
 from gateway.parts import Gateway
 from gateway.plans import Plan
 from gateway.together import ended
@@ -121,10 +121,16 @@ class Run:
         error = await self._how_creating_ended() or self._error
         if self._stopping:
             await asyncio.wait([self._stopping])
-        if self.prediction:
-            await self._ended()
-        self.settlement = self.account(error)
+        self.settlement = await self._ending(error)
         await self.gateway.ledger.settle(self.entry, self.settlement)
+
+    async def _ending(self, error: ApiError | None) -> Settlement:
+        if self.prediction:
+            try:
+                await self._ended()
+            except NotFound as unknown:
+                return gone(error or unknown, self.prediction.id)
+        return self.account(error)
 
     async def _how_creating_ended(self) -> ApiError | None:
         """Why there is no prediction, or None if there is one. Raises MaybeCreated while it may still turn up."""

@@ -5,7 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import select
@@ -15,8 +15,14 @@ from gateway.calls import Caller
 from gateway.config import Config, State
 from gateway.parts import Gateway, Replicate
 from gateway.serving import Server, listening
-from gateway.simulator import Simulator
 from gateway.store.tables import entries, settlements
+
+
+class Upstreamed(Protocol):
+    """Whatever a Replicate can be reached by."""
+
+    @property
+    def base_url(self) -> str: ...
 
 
 def configured(folder: Path, **sections: Mapping[str, Any]) -> Config:
@@ -27,7 +33,7 @@ def configured(folder: Path, **sections: Mapping[str, Any]) -> Config:
 
 @asynccontextmanager
 async def opened(
-    simulator: Simulator, folder: Path, token: str = "r8_test", **sections: Mapping[str, Any]
+    simulator: Upstreamed, folder: Path, token: str = "r8_test", **sections: Mapping[str, Any]
 ) -> AsyncIterator[Gateway]:
     """The parts. In the end nothing may be left behind: no task, no error that nobody was told of."""
     loop, complaints = asyncio.get_running_loop(), list[str]()

@@ -43,7 +43,7 @@ class _Listening:
         self.client = httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {secret}"}, timeout=30)
         return self.client
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.client.aclose()
         await self.server.__aexit__(*exc)
 
@@ -242,7 +242,7 @@ async def test_of_four_creates_one_refused_ends_them_all(
     assert reply.status_code == 503
     assert reply.headers["x-should-retry"] == "false"
     assert {one.status for one in simulated.predictions()} <= {"canceled", "aborted"}
-    assert sorted(line["status"] for line in await settled(gateway))[-1] == "never created"
+    assert "never created" in {line["status"] for line in await settled(gateway)}
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,8 @@ async def test_fewer_pictures_than_asked_for_are_an_error(http: httpx.AsyncClien
 
 async def believed(gateway: Gateway, simulated: Simulator, change: Any, since: float) -> None:
     """The gateway believes, since so many seconds, what `change` made of the model's record."""
-    told = httpx.get(f"{simulated.base_url}/models/sim/echo", headers={"authorization": "Bearer r8_x"}).json()
+    async with httpx.AsyncClient(headers={"authorization": "Bearer r8_x"}) as somebody:
+        told = (await somebody.get(f"{simulated.base_url}/models/sim/echo")).json()
     schema = told["latest_version"]["openapi_schema"]
     change(schema["components"]["schemas"]["Input"])
     record = Record(owner="sim", name="echo", version="0" * 64, official=told["is_official"], openapi_schema=schema)
