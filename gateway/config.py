@@ -217,6 +217,9 @@ def _unknown(settings: object, kind: type[Struct], path: str) -> Iterator[str]:
         elif get_origin(known[key]) is dict and isinstance(value, dict):
             for name, row in value.items():
                 yield from _unknown(row, inner, f'{path}{key}."{name}".')
+        elif isinstance(value, list):
+            for place, each in enumerate(value):
+                yield from _unknown(each, inner, f"{path}{key}[{place}].")
         else:
             yield from _unknown(value, inner, f"{path}{key}.")
 
@@ -228,9 +231,6 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, row in config.models.items():
         try:
             ModelRef.parse(row.model)
-        elif isinstance(value, list):
-            for place, each in enumerate(value):
-                yield from _unknown(each, inner, f"{path}{key}[{place}].")
         except ValueError as wrong:
             yield f'models."{name}".model: {wrong}'
         try:
@@ -238,23 +238,12 @@ def _contradictions(config: Config) -> Iterator[str]:
                 template_named(row.template)
         except ValueError as wrong:
             yield f'models."{name}".template: {wrong}'
+        for problem in _undecidable(row.price):
+            yield f'models."{name}".price.tiers{problem}'
         for alias in (name, *row.aliases):
             if claimed.setdefault(alias, name) != name:
                 yield f'models."{name}".aliases: {alias!r} already names models."{claimed[alias]}"'
 
-
-def _struct_in(kind: Any) -> type[Struct] | None:
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and issubclass(part, Struct):
-            return part
-    return None
-
-        for problem in _undecidable(row.price):
-            yield f'models."{name}".price.tiers{problem}'
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
 
 def _undecidable(price: Price | None) -> Iterator[str]:
     """Criteria that no prediction can meet."""
@@ -265,6 +254,17 @@ def _undecidable(price: Price | None) -> Iterator[str]:
             elif criterion == Span():
                 yield f"[{place}].when.{metric}: a span has `above`, `up_to` or both"
 
+
+def _struct_in(kind: Any) -> type[Struct] | None:
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and issubclass(part, Struct):
+            return part
+    return None
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
 
 
 def _named(message: str, settings: dict[str, Any]) -> str:
