@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import structlog
 import uvloop
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from gateway import log as logs
 from gateway.accounts.prices import Prices
@@ -20,6 +20,15 @@ from gateway.serving import Server, listening, on_hangup
 from gateway.store.lock import ServerLock
 
 log = structlog.get_logger()
+
+LIVE: Mapping[str, tuple[str, ...]] = {
+    "server": ("heartbeat_seconds", "drain_seconds"),
+    "state": (),
+    "upstream": ("any_model",),
+    "schemas": (),
+    "outputs": (),
+}
+"""Of these sections, the keys that a reload brings into force; of every other section all of them are."""
 
 PUBLIC_API = "https://api.replicate.com/v1"
 DEMO_PACE = 60.0
@@ -63,27 +72,38 @@ async def _serve(config: Config, path: Path | None, environ: Mapping[str, str], 
     except OSError as taken:
         where = f"{config.server.host}:{config.server.port}"
         raise ConfigError(f"{where}: {taken.strerror}; another port: `--port N`") from None
-    config = replace(config, server=replace(config.server, port=sock.getsockname()[1]))
+    started = config
+    config = replace(started, server=replace(started.server, port=sock.getsockname()[1]))
     async with open_gateway(config, environ, replicate) as gateway:
         server = Server(create_app(gateway), partial(drain, gateway))
-        on_hangup(partial(_reload, gateway, path, environ))
+        on_hangup(partial(_reload, gateway, started, path, environ))
         await _announce(gateway, replicate)
         await server.serve(sockets=[sock])
 
 
-def _reload(gateway: Gateway, path: Path | None, environ: Mapping[str, str]) -> None:
+def _reload(gateway: Gateway, started: Config, path: Path | None, environ: Mapping[str, str]) -> None:
     """The settings read again: swapped whole, or the old ones stay and the log says why."""
-    old = gateway.config
     try:
         new = checked(path, environ)
     except ConfigError as wrong:
         log.error("settings not reloaded", reason=str(wrong))
         return
-    server = replace(new.server, host=old.server.host, port=old.server.port)
-    waiting = [name for name in ("state", "upstream", "schemas", "outputs") if getattr(new, name) != getattr(old, name)]
-    gateway.config = replace(new, server=server, state=old.state)
+    gateway.config, waiting = reloaded(gateway.config, started, new)
     logs.configure(new.log)
     log.info("settings reloaded", models=len(new.models), after_restart=waiting)
+
+
+def reloaded(running: Config, started: Config, new: Config) -> tuple[Config, list[str]]:
+    """What of the new settings a running gateway takes up, and the keys that wait for a restart: those that parts were
+    opened with. `started` is what was read when it started, before a free port was found."""
+    sections, waiting = {}, list[str]()
+    for section, live in LIVE.items():
+        old, now = getattr(started, section), getattr(new, section)
+        waiting += [
+            f"{section}.{key}" for key in asdict(now) if key not in live and getattr(now, key) != getattr(old, key)
+        ]
+        sections[section] = replace(getattr(running, section), **{key: getattr(now, key) for key in live})
+    return replace(new, **sections), waiting
 
 
 async def _announce(gateway: Gateway, replicate: Replicate) -> None:

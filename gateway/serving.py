@@ -1,6 +1,7 @@
 """The process: one server that drains before it stops, and reads its settings again when told to."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -48,6 +49,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining or not self.started:
             self.should_exit = self.force_exit = True
+            # uvicorn would show a trace of every request that this cuts off.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             return
         # Called between two bytecodes of the loop's thread: only schedule here.
         self._draining = asyncio.get_running_loop().create_task(self._drained())

@@ -53,3 +53,19 @@ def test_changed_settings_are_read_whole_or_not_at_all(own_gateway: Served) -> N
     until(lambda: "modle" in own_gateway.output)
     assert "did you mean 'model'" in own_gateway.output
     assert [card.id for card in client.models.list()] == ["mine"]
+
+
+def test_a_second_sigterm_stops_at_once_and_the_next_start_settles(
+    own_gateway: Served, own_simulator: Simulator
+) -> None:
+    stream = own_gateway.openai().chat.completions.create(model="sim/never-ends", messages=HELLO, stream=True)
+    next(stream)
+    own_gateway.process.send_signal(signal.SIGTERM)
+    until(lambda: httpx.get(f"{own_gateway.url}/health/ready").status_code == 503)
+    own_gateway.process.send_signal(signal.SIGTERM)
+    own_gateway.process.wait(3)
+    stream.close()
+    assert "Traceback" not in own_gateway.output
+    own_gateway.start()
+    until(lambda: own_simulator.last().status == "canceled")
+    until(lambda: (still_open(own_gateway), booked(own_gateway)) == (0, 1))
