@@ -94,15 +94,16 @@ class Served:
     def kill(self) -> None:
         """As a power cut would: SIGKILL."""
         self.process.kill()
-        self._ended()
+        self.ended()
 
     def terminate(self, timeout: float = 30) -> int:
         """As an orchestrator would: SIGTERM, then wait; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout)
-        return self._ended()
+        return self.ended()
 
-    def _ended(self) -> int:
+    def ended(self) -> int:
+        """Waits for its end; the exit status."""
         status = self.process.wait(30)
         for reader in self._readers:
             reader.join(5)
@@ -128,4 +129,4 @@ class Served:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self._ended()
+        self.ended()

@@ -64,6 +64,7 @@ def test_a_second_sigterm_stops_at_once_and_the_next_start_settles(
     until(lambda: httpx.get(f"{own_gateway.url}/health/ready").status_code == 503)
     own_gateway.process.send_signal(signal.SIGTERM)
     own_gateway.process.wait(3)
+    own_gateway.ended()
     stream.close()
     assert "Traceback" not in own_gateway.output
     own_gateway.start()
