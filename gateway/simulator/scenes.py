@@ -63,10 +63,12 @@ class Scene(Struct, frozen=True, kw_only=True):
     """Whether the output goes on until somebody cancels it."""
     stream_ends_after: int | None = None
     """After how many events a stream's connection ends without `done`."""
-    stream_end: Literal["closed", "dropped", "silent"] = "closed"
-    """How it ends: properly closed, torn down in mid-body, or left open without a byte."""
+    stream_end: Literal["closed", "half", "timeout", "dropped", "silent"] = "closed"
+    """How it ends: closed, closed amid an event, with the 408 comment, torn down in mid-body, or silent but open."""
     stream_ends: int = 1
     """How many connections of one prediction end so; later ones are whole."""
+    reads_fail: int = 0
+    """How many reads of the prediction the edge answers with 502 before one is answered."""
     file_status: int = 200
     """The HTTP status the delivery host answers for the files of such a prediction."""
 
@@ -100,8 +102,11 @@ SCENES: dict[str, Scene] = {
         Scene(name="never-ends", endless=True, pause=0.1),
         Scene(name="cut-stream", stream_ends_after=4),
         Scene(name="cut-stream-always", stream_ends_after=2, stream_ends=1_000_000),
+        Scene(name="half-stream", stream_ends_after=4, stream_end="half"),
+        Scene(name="timed-out-stream", stream_ends_after=4, stream_end="timeout"),
         Scene(name="dropped-stream", stream_ends_after=4, stream_end="dropped"),
         Scene(name="stalled-stream", stream_ends_after=4, stream_end="silent"),
+        Scene(name="flaky-reads", reads_fail=3),
         Scene(name="throttled", refusal="throttled"),
         Scene(name="low-credit", refusal="low-credit", retry_after=5),
         Scene(name="insufficient-credit", refusal="insufficient-credit"),

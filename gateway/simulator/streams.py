@@ -108,5 +108,11 @@ class Connection:
                 closing = asyncio.ensure_future(self._world.closing.wait())
                 await asyncio.wait((left, closing), return_when=asyncio.FIRST_COMPLETED)
                 closing.cancel()
-            case _:
+            case way:
+                await more(self._send, {"half": self._half_an_event(), "timeout": IDLE}.get(way, b""))
                 await end(self._send)
+
+    def _half_an_event(self) -> bytes:
+        events = self._prediction.events
+        coming = events[self._place] if self._place < len(events) else b"event: output\n"
+        return coming[: len(coming) // 2]

@@ -122,6 +122,15 @@ def test_a_connection_can_be_dropped_instead_of_an_answer(
     until(lambda: simulator.requests() and simulator.requests()[-1].status == 0)
 
 
+def test_reads_can_fail_at_the_edge_before_one_is_answered(api: Api, simulator: Simulator) -> None:
+    simulator.scene("sim/echo", "flaky-reads", reads_fail=2)
+    id = api.create("sim/echo", prompt="x").json()["id"]
+    replies = [api.get(f"/predictions/{id}") for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [502, 502, 200]
+    assert replies[0].text.startswith("<html>")
+    assert api.post(f"/predictions/{id}/cancel").status_code == 200
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_unknown_paths_are_not_found(api: Api, method: str) -> None:
     reply = api.request(method, "/chat/completions")

@@ -129,6 +129,22 @@ def test_a_stream_can_be_torn_down_in_mid_body(api: Api, web: httpx.Client, simu
     assert spoken(web.get(url).text) == "one two three"
 
 
+@pytest.mark.parametrize(("scene", "last_words"), [
+    ("half-stream", "event: output\nid: "), ("timed-out-stream", "\n:408: 408 Request Timeout\n\n"),
+])  # fmt: skip
+def test_a_stream_can_end_amid_an_event_or_with_the_408_comment(
+    api: Api, web: httpx.Client, simulator: Simulator, scene: str, last_words: str
+) -> None:
+    simulator.scene("sim/echo", scene, stream_ends_after=2)
+    created = api.create("sim/echo", prompt="one two three").json()
+    api.final(created["id"])
+    text = web.get(created["urls"]["stream"]).text
+    assert last_words in text.partition("data:  two\n")[2]
+    assert not text.endswith("data:  three\n\n")
+    whole = web.get(created["urls"]["stream"]).text
+    assert spoken(whole) == "one two three"
+
+
 def test_a_stream_can_fall_silent(api: Api, web: httpx.Client, simulator: Simulator) -> None:
     simulator.scene("sim/echo", "stalled-stream", stream_ends_after=1)
     url = stream_of(api, "sim/echo", prompt="one two three")

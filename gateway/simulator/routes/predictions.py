@@ -93,6 +93,8 @@ async def get_prediction(world: NamedDependency[World], prediction_id: FromPath[
     """Get one."""
     prediction = _found(world, prediction_id)
     prediction.polls += 1
+    if prediction.polls <= prediction.scene.reads_fail:
+        raise problems.bad_gateway()
     return reply(stored(world, prediction))
 
 

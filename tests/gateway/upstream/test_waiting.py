@@ -1,10 +1,13 @@
 """The ladder: by which way a prediction's end is learned, and at what price."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.wire.replicate import Done, Event, Failure, ModelRef, Output, Prediction, Urls
 from gateway.config import UpstreamConfig
@@ -37,6 +40,14 @@ async def events_of(upstream: Upstream, played: Played, waiting: Waiting | None 
 
 def text(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Output))
+
+
+@asynccontextmanager
+async def impatient(simulator: Simulator) -> AsyncIterator[Upstream]:
+    """An upstream that gives a request up after its first failure."""
+    upstream = Upstream(UpstreamConfig(retry_seconds=0.01), [simulator.token], simulator.base_url)
+    yield upstream
+    await upstream.aclose()
 
 
 async def run(
@@ -194,7 +205,10 @@ async def test_a_deadline_that_passes_in_the_queue_aborts_and_that_is_an_end(
     assert prediction.status == "aborted"
 
 
-@pytest.mark.parametrize("scene", ["cut-stream", "cut-stream-always", "dropped-stream", "stalled-stream"])
+@pytest.mark.parametrize(
+    "scene",
+    ["cut-stream", "cut-stream-always", "half-stream", "timed-out-stream", "dropped-stream", "stalled-stream"],
+)
 async def test_a_broken_stream_loses_nothing(
     schemas: Schemas, upstream: Upstream, simulator: Simulator, scene: str
 ) -> None:
@@ -231,11 +245,15 @@ async def test_a_stream_that_contradicts_the_final_output_is_no_success() -> Non
             await events_of(upstream, played)
 
 
-async def test_an_output_that_was_removed_is_no_empty_answer() -> None:
-    played = Played([], cuts=[(0, "closed")] * 9, later=[{"status": "succeeded", "output": None, "data_removed": True}])
-    async with playing(played, CONFIG) as upstream:
-        with pytest.raises(UpstreamFailed):
-            await events_of(upstream, played)
+async def test_an_output_that_was_removed_is_no_empty_answer(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator
+) -> None:
+    made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
+    await simulator.reached("succeeded")
+    simulator.advance(3610)
+    with pytest.raises(UpstreamFailed):
+        async for _ in Waiting(CONFIG).events(upstream, made):
+            pass
 
 
 async def test_an_error_event_without_done_is_the_end_all_the_same() -> None:
@@ -265,12 +283,14 @@ async def test_polling_passes_on_what_a_list_gains(schemas: Schemas, upstream: U
     assert events[-1] == Done()
 
 
-async def test_a_stream_host_that_is_away_leaves_polling() -> None:
-    played = Played([], later=[{}, {"status": "succeeded", "output": "whole"}])
-    async with playing(played, CONFIG) as upstream:
-        gone = Prediction("p1", "starting", urls=Urls(stream="http://127.0.0.1:1/stream"))
-        waiting = Waiting(CONFIG, chance=lambda: 0.0)
-        assert [event async for event in waiting.events(upstream, gone)] == [Output("whole"), Done()]
+async def test_a_stream_host_that_is_away_leaves_polling(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator
+) -> None:
+    made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
+    gone = replace(made, urls=Urls(stream="http://127.0.0.1:1/stream"))
+    events = [event async for event in Waiting(CONFIG, chance=lambda: 0.0).events(upstream, gone)]
+    assert (text(events), events[-1]) == (PROMPT["prompt"], Done())
+    assert simulator.last().streams == 0
 
 
 async def test_an_unknown_status_is_waited_out_but_not_for_ever() -> None:
@@ -299,31 +319,24 @@ async def test_polls_become_rarer_with_age() -> None:
     assert pauses[-1] > 1.5 * pauses[0]
 
 
-async def test_a_poll_that_fails_does_not_end_the_call() -> None:
-    class Flaky(Played):
-        def _answer(self, writer: asyncio.StreamWriter) -> None:
-            if self.gets < 3:
-                self.gets += 1
-                writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
-            else:
-                super()._answer(writer)
-
-    played = Flaky([], streams=False, later=[{"status": "succeeded", "output": "x"}])
-    config = UpstreamConfig(retry_seconds=0.01)
-    async with playing(played, config) as upstream:
-        assert await events_of(upstream, played) == [Output("x"), Done()]
+async def test_a_poll_that_fails_does_not_end_the_call(schemas: Schemas, simulator: Simulator) -> None:
+    simulator.switch(stream_url=False)
+    simulator.scene("sim/echo", "flaky-reads", reads_fail=4)
+    async with impatient(simulator) as upstream:
+        events, prediction, _ = await run(schemas, upstream, "sim/echo")
+    assert text(events) == "".join(prediction.output)
+    assert simulator.last().polls > 4
 
 
-async def test_a_record_that_cannot_be_read_now_does_not_end_a_call_whose_stream_goes_on() -> None:
-    class Away(Played):
-        def _answer(self, writer: asyncio.StreamWriter) -> None:
-            self.gets += 1
-            writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
-
-    played = Away([*tokens("a", "b"), Said("done", "{}", "1:9")], cuts=[(1, "closed"), (1, "closed")])
-    async with playing(played, UpstreamConfig(retry_seconds=0.01)) as upstream:
-        assert await events_of(upstream, played) == [Output("a"), Output("b"), Done()]
-    assert played.gets
+async def test_a_record_that_cannot_be_read_now_does_not_end_a_call_whose_stream_goes_on(
+    schemas: Schemas, simulator: Simulator
+) -> None:
+    simulator.scene("sim/echo", "cut-stream", stream_ends_after=0, stream_ends=2, reads_fail=1000)
+    async with impatient(simulator) as upstream:
+        made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
+        events = [event async for event in Waiting(upstream.config).events(upstream, made)]
+    assert (text(events), events[-1]) == (PROMPT["prompt"], Done())
+    assert simulator.last().polls
 
 
 async def test_a_webhook_ends_the_wait_at_once_and_saves_the_poll() -> None:
