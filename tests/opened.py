@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -49,12 +50,12 @@ async def opened(
 
 
 @asynccontextmanager
-async def listens(gateway: Gateway) -> AsyncIterator[str]:
-    """The address of this gateway, served from this very loop."""
+async def listens(gateway: Gateway, at: socket.socket | None = None) -> AsyncIterator[str]:
+    """The address of this gateway, served from this very loop; on a free port, if it is not to be `at` this socket."""
 
     async def at_once() -> None: ...
 
-    sock = listening("127.0.0.1", 0)
+    sock = at or listening("127.0.0.1", 0)
     server = Server(create_app(gateway), at_once)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     await holds(lambda: server.started)
