@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from adapters.wire.replicate import Metrics
 from gateway.accounts.measures import Measured
+from gateway.accounts.wording import criteria
 from gateway.tariffs import BASES, Criterion, Price, Span, Tier
 
 THOUSAND, MILLION = 1_000, 1_000_000
@@ -58,7 +59,7 @@ def by_metrics(price: Price, metrics: Metrics) -> tuple[Price, str]:
             continue
         if missing := [name for name, value in told.items() if value is None]:
             raise Undecided(f"no {missing[0]} measured")
-        return tiered(price, tier), _in_words(tier)
+        return tiered(price, tier), criteria(tier)
     raise Undecided("no tier fits")
 
 
@@ -83,23 +84,6 @@ def _meets(value: str | bool | float, criterion: Criterion) -> bool:  # noqa: FB
             return criterion.casefold() == value.casefold()
         case _:
             return criterion == value
-
-
-def _in_words(tier: Tier) -> str:
-    return " and ".join(f"{name} is {_worded(criterion)}" for name, criterion in tier.when.items())
-
-
-def _worded(criterion: Criterion) -> str:
-    match criterion:
-        case Span(above=above, up_to=up_to):
-            bounds = (("above", above), ("up to", up_to))
-            return " and ".join(f"{word} {number:g}" for word, number in bounds if number is not None)
-        case bool():
-            return str(criterion).lower()
-        case float():
-            return f"{criterion:g}"
-        case _:
-            return criterion
 
 
 def _terms(price: Price, measured: Measured) -> Iterator[tuple[str, Fraction | None, Fraction]]:

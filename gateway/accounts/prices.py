@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from importlib.resources import files
 from typing import Literal, Self
 
@@ -14,7 +15,9 @@ from gateway.accounts.measures import Measured, measured, never_ran
 from gateway.config import Config, ModelRow
 from gateway.tariffs import Price
 
-__all__ = ["Cost", "Listed", "Measured", "Prices", "Quote"]
+__all__ = ["Cost", "Line", "Listed", "Measured", "Prices", "Quote"]
+
+YEAR = timedelta(days=366)
 
 
 class Listed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +27,18 @@ class Listed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     date: str
     confidence: Literal["first-party", "third-party", "uncertain"]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """What a name costs, who says so, and why that may be wrong; a row's own price needs no source."""
+
+    model: str
+    ref: str
+    price: Price | None = None
+    source: str | None = None
+    date: str | None = None
+    confidence: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 class Prices:
@@ -63,6 +78,24 @@ class Prices:
                 known = ", ".join(sorted(self.hardware))
                 yield f'models."{name}".price.hardware: {row.price.hardware!r} has no known price; there are {known}'
 
+    def lines(self, config: Config, today: date) -> Iterator[Line]:
+        """A line for each configured model, then for every other one of the table."""
+        for name, row in config.models.items():
+            yield self._line(name, row, today)
+        configured = {row.ref.path for row in config.models.values()}
+        for ref in sorted(self.models.keys() - configured):
+            yield self._line(ref, ModelRow(model=ref), today)
+
+    def _line(self, name: str, row: ModelRow, today: date) -> Line:
+        price = self.price(row.model, row)
+        if row.price:
+            return Line(model=name, ref=row.model, price=price, source="config.toml")
+        listed = self.models.get(row.model.partition(":")[0])
+        if listed is None:
+            return Line(model=name, ref=row.model, problems=("no price",))
+        told = {key: getattr(listed, key) for key in ("source", "date", "confidence")}
+        return Line(model=name, ref=row.model, price=price, **told, problems=tuple(_doubts(listed, today)))
+
     def cost(
         self, price: Price | None, prediction: Prediction, images: int = 0, counted: Measured | None = None
     ) -> Cost:
@@ -93,6 +126,13 @@ class Prices:
         amounts = [cost.amount for cost in cheap if cost.amount is not None]
         low = min(amounts) if len(amounts) == len(cheap) else None
         return Quote(low, dear.amount, dear.basis)
+
+
+def _doubts(listed: Listed, today: date) -> Iterator[str]:
+    if listed.confidence == "uncertain":
+        yield "uncertain"
+    if today - date.fromisoformat(f"{listed.date}-01-01"[:10]) > YEAR:
+        yield "older than a year"
 
 
 def _metrics(prediction: Prediction, took: Measured) -> Metrics:

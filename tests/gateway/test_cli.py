@@ -92,10 +92,56 @@ def test_translate_prints_one_json_line_a_record(run: Run, tmp_path: Path) -> No
     assert all("error" in json.loads(line) for line in folder.splitlines())
 
 
+PRICED = """
+[models.own]
+model = "acme/own"
+price = { per_run = 0.01, tiers = [{ when = { with_audio = true }, per_output_second = 0.000225 }] }
+"""
+UNPRICED = """
+[models.free]
+model = "acme/free"
+[models.dated]
+model = "recraft-ai/recraft-v3"
+"""
+
+
+def test_the_price_check_names_what_cannot_be_relied_on(run: Run, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(PRICED)
+    bad.write_text(PRICED + UNPRICED)
+    passed = run("prices", "check", "--config", str(good))
+    assert (passed.returncode, passed.stdout) == (0, "All 1 configured models have a price to rely on.\n")
+    failed = run("prices", "check", "--config", str(bad), "--json")
+    assert failed.returncode == 1
+    assert {line["model"]: line["problems"] for line in json.loads(failed.stdout)} == {
+        "free": ["no price"],
+        "dated": ["uncertain", "older than a year"],
+    }
+    table = run("prices", "check", "--config", str(bad), COLUMNS="200").stdout
+    assert "no price" in table
+    assert "own" not in table
+
+
+def test_prices_are_listed_with_who_says_so(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(PRICED + UNPRICED)
+    lines = {
+        line["model"]: line for line in json.loads(run("prices", "list", "--config", str(config), "--json").stdout)
+    }
+    assert list(lines)[:3] == ["own", "free", "dated"]
+    assert (lines["own"]["source"], lines["own"]["price"]["per_run"]) == ("config.toml", 0.01)
+    assert (lines["dated"]["confidence"], lines["dated"]["date"]) == ("uncertain", "2025")
+    assert lines["free"]["price"] is None
+    assert "openai/whisper" in lines
+    assert "recraft-ai/recraft-v3" not in lines
+    table = run("prices", "list", "--config", str(config), COLUMNS="300").stdout
+    assert "$0.01 per run; $0.000225 per output second where with_audio is true" in table
+
+
 def test_what_the_operator_must_mend_is_one_line(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[server]\nprot = 1\n")
-    for words in (("serve",), ("check",), ("keys", "list"), ("usage",)):
+    for words in (("serve",), ("check",), ("keys", "list"), ("usage",), ("prices", "check")):
         done = run(*words, "--config", str(config))
         assert done.returncode == 1
         assert "did you mean 'port'" in done.stderr
@@ -105,6 +151,16 @@ def test_what_the_operator_must_mend_is_one_line(run: Run, tmp_path: Path) -> No
 
 
 def test_help_and_version_are_there(run: Run) -> None:
-    for words in ((), ("serve",), ("simulate",), ("keys",), ("keys", "create"), ("usage",), ("translate",), ("check",)):
+    for words in (
+        (),
+        ("serve",),
+        ("simulate",),
+        ("keys",),
+        ("keys", "create"),
+        ("usage",),
+        ("prices", "check"),
+        ("translate",),
+        ("check",),
+    ):
         assert "Usage:" in run(*words, "--help").stdout
     assert run("--version").stdout.startswith("repligate ")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.wire.replicate import METRICS, Metrics, ModelRef, Prediction
-from gateway.accounts.prices import Cost, Measured, Prices, Quote
+from gateway.accounts.prices import Cost, Listed, Measured, Prices, Quote
+from gateway.accounts.wording import worded
 from gateway.config import Config, ModelRow
 from gateway.tariffs import BASES, Price, Span, Tier
 
@@ -346,6 +347,53 @@ def test_a_version_costs_what_its_model_costs(prices: Prices):
 def test_the_failed_runs_of_a_deployment_are_not_called_free(prices: Prices):
     price = prices.price("deployments/acme/own")
     assert prices.cost(price, ended("failed", predict_time=5.0)) == Cost(None, "unknown: no price")
+
+
+def test_a_line_is_doubted_when_it_is_uncertain_or_older_than_a_year():
+    def listed(day: str, confidence: str = "third-party") -> Listed:
+        return Listed(price=Price(per_run=1), source="here", date=day, confidence=confidence)
+
+    table = {
+        "a/new": listed("2026-11"),
+        "a/old": listed("2025-11-20"),
+        "a/vague": listed("2025"),
+        "a/unsure": listed("2025-11-21", "uncertain"),
+        "a/mine": listed("2020", "uncertain"),
+        "a/other": listed("2026"),
+    }
+    rows = {name: ModelRow(model=f"a/{name}") for name in ("new", "old", "vague", "unsure", "none")}
+    rows["mine"] = ModelRow(model="a/mine", price=Price(per_run=2))
+    rows["own"] = ModelRow(model="deployments/a/own")
+    lines = Prices(table, {}).lines(Config(models=rows), date(2026, 11, 22))
+    assert {line.model: line.problems for line in lines} == {
+        "new": (),
+        "old": ("older than a year",),
+        "vague": ("older than a year",),
+        "unsure": ("uncertain",),
+        "none": ("no price",),
+        "mine": (),
+        "own": ("no price",),
+        "a/other": (),
+    }
+
+
+@pytest.mark.parametrize(
+    ("price", "words"),
+    [
+        (TEXT, "$0.05 per million input tokens + $0.25 per million output tokens"),
+        (Price(hardware="gpu-t4"), "seconds x gpu-t4"),
+        (Price(per_second=0.000025, private=True), "$0.000025 per second; failed runs too"),
+        (Price(per_run=100.0), "$100 per run"),
+        (
+            Price(per_image=1, tiers=(Tier(when={"predict_time": Span(above=0.5, up_to=9)}, per_run=2),)),
+            "$1 per image; $2 per run where predict_time is above 0.5 and up to 9",
+        ),
+        (Price(tiers=(Tier(per_run=1),)), "$1 per run"),
+        (Price(), ""),
+    ],
+)
+def test_a_price_in_words_says_all_of_it(price: Price, words: str):
+    assert worded(price) == words
 
 
 def test_every_line_of_the_table_is_sourced_dated_and_usable(prices: Prices):

@@ -1,0 +1,1 @@
+"""What the command line does with the books and the prices, a module for each noun."""
