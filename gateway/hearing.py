@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class Hearing:
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._speaking = len(speakers)
 
-    async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
+    async def batches(self, patience: float | None) -> AsyncGenerator[list[Event]]:
         """What is said, as it comes: all that is there at once; [] after `patience` seconds of silence.
 
         Ends when every prediction has ended, and goes on where an earlier walk was left. Raises ApiError.
