@@ -19,6 +19,21 @@ from gateway.errors import BodyTooLarge, InternalError, MethodNotAllowed, Unknow
 
 log = structlog.get_logger()
 
+NOT_YET = (
+    "audio",
+    "batches",
+    "completions",
+    "embeddings",
+    "files",
+    "fine_tuning",
+    "images",
+    "moderations",
+    "responses",
+    "uploads",
+    "videos",
+)
+"""What OpenAI serves below `/v1` and this gateway does not, yet: whoever asks for it has made no typing error."""
+
 
 def on_api_error(request: Asked, error: ApiError) -> Response[bytes]:
     """One of ours: it knows its own face."""
@@ -59,5 +74,7 @@ def _allowed(error: HTTPException) -> str:
 
 
 def _unknown_route(method: str, path: str) -> ApiError:
-    kind = UnknownPath if path.startswith("/v1/") else UnknownRoute
-    return kind(f"Invalid URL ({method} {path})")
+    if not path.startswith("/v1/"):
+        return UnknownRoute(f"Invalid URL ({method} {path})")
+    hint = " Repligate does not serve this endpoint yet." if path.split("/")[2] in NOT_YET else ""
+    return UnknownPath(f"Invalid URL ({method} {path}).{hint}" if hint else f"Invalid URL ({method} {path})")

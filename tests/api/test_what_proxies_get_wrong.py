@@ -62,6 +62,11 @@ def test_unknown_paths_and_methods_answer_in_openais_shape(
     assert path in assert_openai_error(http.request(method, path), status, code)
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/embeddings", "/v1/audio/speech", "/v1/images/edits"])
+def test_an_endpoint_that_is_not_served_yet_is_said_to_be(http: httpx.Client, path: str) -> None:
+    assert "not serve this endpoint yet" in assert_openai_error(http.post(path, json={}), 404, None)
+
+
 def test_a_body_that_is_not_json_is_400(http: httpx.Client) -> None:
     reply = http.post("/v1/chat/completions", content=b"{not json", headers={"content-type": "application/json"})
     assert "JSON" in assert_openai_error(reply, 400, None)
