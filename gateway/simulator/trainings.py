@@ -43,6 +43,10 @@ class Training(Struct, kw_only=True, eq=False):
         """Return what get and list reply."""
         return self._shown(base, "trainings", stored_time)
 
+    def as_prediction(self, base: str) -> dict[str, Any]:
+        """Return what is found where create and cancel say it is: the same, with what a prediction always has."""
+        return {"output": None, "data_removed": False} | self.fresh(base)
+
     def _shown(self, base: str, kind: str, written: Any) -> dict[str, Any]:
         place = f"{base}/v1/{kind}/{self.id}"
         shape: dict[str, Any] = {

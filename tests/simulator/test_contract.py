@@ -142,6 +142,9 @@ class Tour:
         self("trainings.cancel", f"/trainings/{made[0]['id']}/cancel")
         until(lambda: self("trainings.get", f"/trainings/{made[1]['id']}")["status"] == "succeeded")
         self("trainings.list", "/trainings")
+        for training in made:
+            self("predictions.get", training["urls"]["get"])
+            self("predictions.cancel", training["urls"]["cancel"])
         trained = self.api.get("/models/simulator/mine").json()["latest_version"]["id"]
         self("models.versions.delete", f"/models/simulator/mine/versions/{trained}")
         self("models.delete", "/models/simulator/mine")

@@ -237,6 +237,15 @@ def test_a_training_is_canceled(started: Any) -> None:
     assert api.get(f"/trainings/{id}").json()["status"] == "canceled"
 
 
+def test_a_training_is_found_and_canceled_where_its_creation_says(started: Any) -> None:
+    api = started(Settings(training_seconds=30))
+    api.post("/models", json=MINE)
+    urls = train(api).json()["urls"]
+    assert api.get(urls["get"]).json()["status"] == "processing"
+    assert api.post(urls["cancel"]).json()["status"] == "canceled"
+    assert (api.get(urls["get"]).json()["status"], api.get(urls["get"]).json()["output"]) == ("canceled", None)
+
+
 def test_a_training_needs_an_own_destination_and_a_good_input(api: Api) -> None:
     for destination in ("simulator/nothing", "sim/echo"):
         refused = train(api, destination)

@@ -77,6 +77,26 @@ def test_predictions_are_created_reloaded_waited_for_and_canceled(client: replic
     assert endless.status == "canceled"
 
 
+async def test_predictions_are_created_listed_waited_for_and_canceled_in_async_code(client: replicate.Client) -> None:
+    prediction = await client.predictions.async_create(model="sim/slow", input={"prompt": "x"})
+    await prediction.async_wait()
+    assert (prediction.status, len(prediction.output)) == ("succeeded", 13)
+    endless = await client.predictions.async_create(model="sim/never-ends", input={"prompt": "x"})
+    await endless.async_cancel()
+    assert (await client.predictions.async_get(endless.id)).status == "canceled"
+    assert {one.id for one in await client.predictions.async_list()} == {prediction.id, endless.id}
+    assert [model async for page in replicate.async_paginate(client.models.async_list) for model in page.results]
+    file = await client.files.async_create(io.BytesIO(b"hello"))
+    await client.files.async_delete(file.id)
+    await client._async_client.aclose()
+
+
+def test_output_comes_piece_by_piece_while_it_is_made(client: replicate.Client) -> None:
+    prediction = client.predictions.create(model="sim/slow", input={"prompt": "x"})
+    pieces = list(prediction.output_iterator())
+    assert "".join(pieces) == "".join(client.predictions.get(prediction.id).output)
+
+
 def test_progress_is_read_from_the_logs(client: replicate.Client) -> None:
     prediction = client.predictions.create(model="black-forest-labs/flux-schnell", input={"prompt": "x"})
     prediction.wait()
@@ -126,7 +146,7 @@ def test_lists_are_paged(client: replicate.Client) -> None:
     assert client.models.search("flux").results[0].name.startswith("flux")
 
 
-def test_deployments(client: replicate.Client) -> None:
+def test_deployments(client: replicate.Client, simulator: Simulator) -> None:
     version = client.models.get("sim/echo").latest_version
     assert version is not None
     created = client.deployments.create(
@@ -138,6 +158,10 @@ def test_deployments(client: replicate.Client) -> None:
     prediction = client.deployments.predictions.create("simulator/app", input={"prompt": "hello"})
     prediction.wait()
     assert "".join(prediction.output) == "hello"
+    assert client.deployments.get("simulator/app").current_release.configuration.max_instances == 2
+    assert "app" in {deployment.name for deployment in client.deployments.list()}
+    simulator.advance(16 * 60)
+    assert client.deployments.delete("simulator", "app") is True
 
 
 def test_trainings(client: replicate.Client) -> None:
@@ -152,11 +176,16 @@ def test_trainings(client: replicate.Client) -> None:
     until(lambda: client.trainings.get(training.id).status == "succeeded")
     assert client.trainings.get(training.id).output["version"].startswith("simulator/mine:")
     assert training.id in {one.id for one in client.trainings.list().results}
+    training.reload()
+    training.cancel()
+    assert training.status == "succeeded", "what has ended stays as it is"
+    assert len(client.models.get("simulator/mine").versions.list().results) == 1
 
 
 def test_collections_hardware_and_versions(client: replicate.Client) -> None:
     assert client.collections.get(client.collections.list().results[0].slug).models
     assert client.hardware.list()
+    assert client.accounts.current().username == "simulator"
     assert client.models.get("sim/echo").versions.list()
 
 

@@ -4,6 +4,7 @@ import gc
 from typing import Any
 
 import httpx
+import pytest
 
 from gateway.simulator import Settings, Simulator
 from gateway.simulator.prediction import Prediction
@@ -66,6 +67,28 @@ def test_thousands_of_predictions_leave_no_timers(api: Api, simulator: Simulator
     assert kept(api)[2] < 700 + 400
     simulator.advance(2 * 3600 + 60)
     assert kept(api) == (0, 0, 0)
+
+
+def ended(api: Api, web: httpx.Client, count: int) -> int:
+    """Let so many predictions of several kinds come and go; return how many objects there are afterwards."""
+    for number in range(count):
+        model = ("sim/echo", "sim/picture", "sim/fails-midway", "openai/whisper")[number % 4]
+        made = api.run(model, **({"audio": "data:,x"} if "whisper" in model else {"prompt": str(number)}))
+        if stream := made["urls"].get("stream"):
+            web.get(stream)
+    api.simulator.advance(2 * 3600 + 60)
+    assert kept(api) == (0, 0, 0)
+    gc.collect()
+    return len(gc.get_objects())
+
+
+@pytest.mark.slow
+def test_the_process_grows_by_nothing_however_many_come_and_go(started: Any, web: httpx.Client) -> None:
+    api = started(Settings(requests_kept=50))
+    for number in range(1100):  # the framework remembers the latest 1,024 paths, whatever they led to
+        api.get(f"/predictions/{number}")
+    before = ended(api, web, 40)
+    assert ended(api, web, 120) - before < 40, "three predictions leave less than one object"
 
 
 def test_uploads_expire(api: Api, simulator: Simulator) -> None:

@@ -22,6 +22,7 @@ from gateway.simulator.prediction import Asked, Prediction
 from gateway.simulator.records import Model, Version
 from gateway.simulator.routes.replies import page, reply
 from gateway.simulator.shapes import fresh, stored, synced
+from gateway.simulator.training import cancel as cancel_training
 from gateway.simulator.world import World
 
 Ask = Request[Any, Any, State]
@@ -90,7 +91,9 @@ async def list_predictions(
 
 @get("/predictions/{prediction_id:str}", status_code=200)
 async def get_prediction(world: NamedDependency[World], prediction_id: FromPath[str]) -> Response[bytes]:
-    """Get one."""
+    """Get one; a training is one too."""
+    if training := world.trainings.find(prediction_id):
+        return reply(training.as_prediction(world.addresses.api))
     prediction = _found(world, prediction_id)
     prediction.polls += 1
     if prediction.polls <= prediction.scene.reads_fail:
@@ -101,6 +104,9 @@ async def get_prediction(world: NamedDependency[World], prediction_id: FromPath[
 @post("/predictions/{prediction_id:str}/cancel", status_code=200)
 async def cancel_prediction(world: NamedDependency[World], prediction_id: FromPath[str]) -> Response[bytes]:
     """Cancel one; what has ended stays as it is."""
+    if training := world.trainings.find(prediction_id):
+        cancel_training(world, training)
+        return reply(training.as_prediction(world.addresses.api))
     prediction = _found(world, prediction_id)
     if prediction.final and world.switches.cancel_of_final == "refuse":
         raise problems.conflict("This prediction has already ended.")
