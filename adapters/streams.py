@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from adapters.base import Prepared, Reading, Stamp
 from adapters.conversations import conversation
-from adapters.errors import ContentRefused, PredictionFailed
+from adapters.errors import ApiError, ContentRefused, PredictionFailed
 from adapters.failures import failure, failure_told
 from adapters.outputs import text_of
 from adapters.stops import Length, Stops
@@ -132,6 +132,11 @@ class ChatStream:
         """This prediction's answer is not complete yet."""
         return not self._voices[index].complete
 
+    @property
+    def doom(self) -> ApiError | None:
+        """The failure of one answer, without which there is no reply: the others need not be waited for."""
+        return next(filter(None, map(self._doomed, self._voices)), None)
+
     def feed(self, event: Event) -> list[ChatChunk]:
         """The chunks an event yields: none for most that are not text."""
         voice = self._voices[event.index]
@@ -220,6 +225,12 @@ class ChatStream:
             choices=(),
             usage=self._count(predictions).usage,
         )
+
+    def _doomed(self, voice: Voice) -> ApiError | None:
+        if voice.failure is None or voice.complete:
+            return None
+        error = failure_told(voice.failure.detail, self._private())
+        return None if isinstance(error, ContentRefused) and voice.answer else error
 
     def _judged(self, voice: Voice, prediction: Prediction | None) -> FinishReason:
         """Why this answer ended. Raises if it failed; a refusal in the middle of an answer is an ending of its own."""

@@ -24,7 +24,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Chunks(Protocol):
-    """What a kind makes of events; one whose prediction is no longer wanted has said enough."""
+    """What a kind makes of events. A prediction that is no longer wanted has said enough; `doom` is the failure of one
+    that no other can make good."""
+
+
+    @property
+    def doom(self) -> ApiError | None: ...
 
     def wants(self, index: int) -> bool: ...
     def feed(self, event: Event) -> Iterable[msgspec.Struct]: ...
@@ -94,6 +99,9 @@ def _chunks(call: AnyCall, prefix: str) -> Chunks:
 
 
 def _stop_unwanted(call: AnyCall, chunks: Chunks, batch: Iterable[Event]) -> None:
+    """Ends what need not be waited for. Raises the failure that ends it all."""
+    if chunks.doom:
+        raise chunks.doom
     for index in {event.index for event in batch}:
         if not chunks.wants(index):
             call.stop(index)

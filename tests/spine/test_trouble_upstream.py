@@ -228,7 +228,8 @@ async def test_of_four_choices_one_failing_ends_them_all(
 ) -> None:
     for stream in (False, True):
         simulated.scene("sim/never-ends", "fails", times=1)
-        reply = await ask(http, "sim/never-ends", n=4, stream=stream)
+        async with asyncio.timeout(2):
+            reply = await ask(http, "sim/never-ends", n=4, stream=stream)
         assert error(reply)["code"] == "prediction_failed"
     booked = await settled(gateway)
     assert sorted(line["status"] for line in booked) == ["canceled"] * 6 + ["failed"] * 2
