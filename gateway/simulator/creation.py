@@ -100,7 +100,8 @@ def _started(world: World, target: Target, asked: Asked, scene: Scene) -> Predic
 def _refuse(world: World, scene: Scene) -> NoReturn:
     match scene.refusal:
         case "throttled":
-            raise problems.throttled(scene.retry_after, world.switches.throttle_hint)
+            switches = world.switches
+            raise problems.throttled(scene.retry_after, switches.throttle_hint, switches.throttle_wording)
         case "low-credit":
             titled = world.switches.low_credit_title
             raise (problems.titled_low_credit if titled else problems.low_credit)(scene.retry_after)

@@ -1,7 +1,6 @@
 """The door of the API: who may come in, how often, and what is noted about each request."""
 
 import math
-from collections.abc import Sequence
 
 import msgspec
 
@@ -51,7 +50,7 @@ async def _refuse(send: Send, problem: Problem) -> None:
 
 def _admitted(world: World, scope: Scope, method: str, path: str) -> list[Header]:
     if _needs_token(path):
-        _check_token(header(scope, b"authorization"), world.settings.tokens)
+        _check_token(world, header(scope, b"authorization"))
     bucket = _bucket(method, path)
     if bucket is None:
         return []
@@ -63,13 +62,14 @@ def _needs_token(path: str) -> bool:
     return not is_download and path != "/v1/search"
 
 
-def _check_token(authorization: str | None, accepted: Sequence[str]) -> None:
+def _check_token(world: World, authorization: str | None) -> None:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() not in ("bearer", "token") or not token.strip():
         raise no_token()
+    accepted = world.settings.tokens
     known = token.strip() in accepted if accepted else not token.strip().startswith(REFUSED_TOKENS)
     if not known:
-        raise bad_token()
+        raise bad_token(world.switches.bad_token_wording)
 
 
 def _bucket(method: str, path: str) -> Bucket | None:
@@ -89,6 +89,7 @@ def _counted(world: World, bucket: Bucket) -> list[Header]:
         remaining, wait = world.buckets.take(bucket, limits)
     if wait > 0:
         seconds = math.ceil(wait)
-        poor = limits == "low-credit" and bucket == "create"
-        raise low_credit(seconds) if poor else throttled(seconds, world.switches.throttle_hint)
+        if limits == "low-credit" and bucket == "create":
+            raise low_credit(seconds)
+        raise throttled(seconds, world.switches.throttle_hint, world.switches.throttle_wording)
     return [(b"ratelimit-remaining", str(remaining).encode()), (b"ratelimit-reset", b"1")]

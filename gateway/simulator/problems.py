@@ -7,6 +7,8 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
+from gateway.simulator.settings import BadTokenWording, ThrottleHint, ThrottleWording
+
 PROBLEM = "application/problem+json"
 BILLING_PAGE = "https://replicate.com/account/billing#billing"
 
@@ -56,8 +58,11 @@ def no_token() -> Problem:
     return _unauthenticated("You did not pass an authentication token")
 
 
-def bad_token() -> Problem:
-    return _unauthenticated("You did not pass a valid authentication token")
+def bad_token(wording: BadTokenWording = "recorded") -> Problem:
+    newer = wording == "newer"
+    return _unauthenticated(
+        "Invalid or expired API token." if newer else "You did not pass a valid authentication token"
+    )
 
 
 def _unauthenticated(detail: str) -> Problem:
@@ -112,9 +117,12 @@ def invalid(fields: Sequence[InvalidField]) -> Problem:
     return Problem(422, msgspec.to_builtins(body))
 
 
-def throttled(seconds: int, hint: str = "text") -> Problem:
+def throttled(seconds: int, hint: ThrottleHint = "text", wording: ThrottleWording = "resets") -> Problem:
     """Refuse for now; `hint` says where besides the text the wait is told."""
-    body: dict[str, Any] = {"detail": f"Request was throttled. Your rate limit resets in ~{seconds}s."}
+    when = f"Your rate limit resets in ~{seconds}s."
+    if wording == "expected":
+        when = f"Expected available in {seconds} second{'s' if seconds > 1 else ''}."
+    body: dict[str, Any] = {"detail": f"Request was throttled. {when}"}
     if hint in ("body", "both"):
         body |= {"status": 429, "retry_after": seconds}
     headers = {"Retry-After": str(seconds)} if hint in ("header", "both") else {}

@@ -7,6 +7,9 @@ from msgspec import Struct
 
 Limits = Literal["off", "normal", "granted", "low-credit"]
 TokenCounts = Literal["record", "runtime", "billing", "both", "none"]
+ThrottleHint = Literal["text", "body", "header", "both"]
+ThrottleWording = Literal["resets", "expected"]
+BadTokenWording = Literal["recorded", "newer"]
 
 
 class Switches(Struct, frozen=True, kw_only=True):
@@ -72,8 +75,12 @@ class Switches(Struct, frozen=True, kw_only=True):
 
     The official Python client sends its token to both, so refusing it is for the tests of clients that must not.
     """
-    throttle_hint: Literal["text", "body", "header", "both"] = "both"
+    throttle_hint: ThrottleHint = "both"
     """Where an ordinary 429 says when to come back, besides its text: `retry_after`, `Retry-After`, or both."""
+    throttle_wording: ThrottleWording = "resets"
+    """Whether an ordinary 429 says when the limit resets, or, as it once did, when it is expected to be available."""
+    bad_token_wording: BadTokenWording = "recorded"
+    """How a bad token is refused: in the words recorded in 2023, or in those reported since."""
     low_credit_title: bool = False
     """Whether the 429 for low credit has a title and another wording, and no `retry_after`."""
     sync_cancel_on_disconnect: bool = False

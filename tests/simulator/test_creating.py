@@ -8,6 +8,11 @@ import pytest
 from gateway.simulator import Simulator, Switches
 from tests.simulator.calls import Api
 
+INVALID_VERSION = {
+    "title": "Invalid version or not permitted",
+    "detail": "The specified version does not exist (or perhaps you don't have permission to use it?)",
+    "status": 422,
+}
 FRESH_KEYS = [
     "id",
     "model",
@@ -46,6 +51,17 @@ def test_recorded_shapes_leave_out_what_is_not_there_yet(api: Api, simulator: Si
     assert list(prediction) == [key for key in FRESH_KEYS if key not in ("output", "data_removed")]
     assert "web" not in prediction["urls"]
     assert api.final(prediction["id"])["logs"] is None
+
+
+def test_keys_without_a_value_are_left_out_of_stored_predictions_where_switched(api: Api, simulator: Simulator) -> None:
+    ended, begun = api.run("sim/echo", prompt="x"), api.create("sim/never-ends", prompt="x").json()
+    assert {key for key, value in ended.items() if value is None} == {"error", "webhook_completed"}
+    simulator.switch(omit_nulls=True)
+    for one in (ended, begun):
+        stored = api.get(f"/predictions/{one['id']}").json()
+        assert None not in stored.values()
+        assert "error" not in stored
+    assert set(ended) - set(api.get(f"/predictions/{ended['id']}").json()) == {"error", "webhook_completed"}
 
 
 def test_a_stored_prediction_has_microseconds_metrics_and_everything_else(api: Api) -> None:
@@ -88,8 +104,7 @@ def test_a_community_model_runs_by_version_only(api: Api) -> None:
 def test_a_version_that_does_not_exist_is_refused_with_422(api: Api, version: str) -> None:
     id = api.get("/models/sim/echo").json()["latest_version"]["id"]
     reply = api.post("/predictions", json={"version": version.replace("{id}", id), "input": {"prompt": "x"}})
-    assert reply.status_code == 422
-    assert reply.json()["title"] == "Invalid version or not permitted"
+    assert (reply.status_code, reply.json()) == (422, INVALID_VERSION)
 
 
 def test_a_model_with_its_version_in_the_path_is_not_found(api: Api) -> None:

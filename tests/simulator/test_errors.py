@@ -36,6 +36,21 @@ def test_no_token_and_a_bad_token(web: httpx.Client, simulator: Simulator) -> No
         assert "ratelimit-remaining" not in reply.headers
 
 
+def test_a_bad_token_is_refused_in_newer_words_where_switched(web: httpx.Client, simulator: Simulator) -> None:
+    simulator.switch(bad_token_wording="newer")
+    reply = web.get(f"{simulator.base_url}/account", headers={"Authorization": "Bearer r8_invalid"})
+    assert reply.json() == {"title": "Unauthenticated", "detail": "Invalid or expired API token.", "status": 401}
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1, "in 1 second."), (30, "in 30 seconds.")])
+def test_a_throttled_create_can_be_refused_in_older_words(
+    api: Api, simulator: Simulator, seconds: int, words: str
+) -> None:
+    simulator.switch(throttle_wording="expected", throttle_hint="text")
+    simulator.scene("sim/echo", "throttled", retry_after=seconds)
+    assert api.create("sim/echo", prompt="x").json() == {"detail": f"Request was throttled. Expected available {words}"}
+
+
 def test_only_the_tokens_of_the_settings_are_accepted_where_there_are_any(started: Any) -> None:
     api = started(Settings(tokens=("r8_one", "r8_two")))
     assert api.simulator.token == "r8_one"

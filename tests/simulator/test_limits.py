@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.simulator import Settings, Simulator
+from gateway.simulator.limits import Bucket, Buckets
 from tests.simulator.calls import Api
 
 
@@ -33,6 +34,26 @@ def test_six_hundred_creates_a_minute_and_no_more(started: Any) -> None:
     assert statuses.count(429) > 0
     assert api.get("/account").status_code == 200
     assert api.post("/models/sim/nothing/predictions").json()["detail"].startswith("Request was throttled.")
+
+
+@pytest.mark.parametrize(("bucket", "allowed"), [("create", 600), ("other", 3000), ("read", 60_000)])
+def test_each_kind_of_route_has_an_allowance_a_minute_that_refills(bucket: Bucket, allowed: int) -> None:
+    now = [1000.0]
+    buckets = Buckets(lambda: now[0])
+    taken = [buckets.take(bucket, "normal") for _ in range(allowed)]
+    assert (taken[0], taken[-1]) == ((allowed - 1, 0.0), (0, 0.0))
+    assert buckets.take(bucket, "normal")[1] == pytest.approx(60 / allowed, rel=1e-3)
+    now[0] += 30
+    assert buckets.take(bucket, "normal") == (allowed // 2 - 1, 0.0)
+
+
+def test_granted_credit_takes_six_creates_a_minute_and_any_number_of_reads(api: Api, simulator: Simulator) -> None:
+    simulator.limit("granted")
+    assert [api.create("sim/echo", prompt="x").status_code for _ in range(2)] == [201, 429]
+    assert {api.get("/predictions").status_code for _ in range(20)} == {200}
+    for _ in range(5):
+        simulator.advance(10)
+        assert api.create("sim/echo", prompt="x").status_code == 201
 
 
 def test_with_little_credit_one_create_in_ten_seconds(api: Api, simulator: Simulator) -> None:
