@@ -1,5 +1,6 @@
 """The page about the simulator does what it says."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -52,6 +53,22 @@ def foreground() -> Iterator[str]:
         yield re.findall(r"http://[\w.:]+", line)[0]
         process.terminate()
         process.wait(5)
+
+
+def test_the_first_examples_get_answers(foreground: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("NOT SHOWN: curl is not here")
+    answered, greeted = (
+        subprocess.run(
+            example(name).replace("http://127.0.0.1:8801", foreground).replace("python -c", f"{sys.executable} -c"),
+            shell=True,
+            capture_output=True,
+            text=True,
+        )
+        for name in ("curl", "client")
+    )
+    assert "".join(json.loads(answered.stdout)["output"]).startswith('You asked: "What is a heron?"')
+    assert greeted.stdout == "hello\n", greeted.stderr
 
 
 def test_the_shell_example_makes_the_next_prediction_fail(foreground: str) -> None:
