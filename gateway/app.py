@@ -15,6 +15,7 @@ from adapters.catalog import installed
 from adapters.errors import ApiError
 from gateway.accounts.keys import Keys
 from gateway.accounts.ledger import Ledger
+from gateway.accounts.limits import Limits
 from gateway.accounts.prices import Prices
 from gateway.api import chat, failures, health, images, models, outputs, webhooks
 from gateway.api.identity import Identified
@@ -34,6 +35,9 @@ from gateway.upstream.waiting import Waiting
 from gateway.upstream.webhooks import Bells, Webhooks
 
 log = structlog.get_logger()
+
+LEASE_MARGIN = 60.0
+"""Seconds for which a call may go on after its predictions' deadline: then its place is given to another."""
 
 HANDLERS = (
     chat.create_chat_completion,
@@ -82,6 +86,7 @@ async def open_gateway(config: Config, environ: Mapping[str, str], replicate: Re
         gateway = Gateway(
             config=config,
             keys=Keys(store),
+            limits=Limits(config.limits, config.upstream.deadline_seconds + LEASE_MARGIN),
             ledger=Ledger(store),
             prices=Prices.shipped(),
             catalog=installed(),

@@ -1,15 +1,16 @@
 """What a prediction came to, in the ledger's words: how it ended, how long it took, what it made and what it cost."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import msgspec
-
+from adapters.base import Prepared
 from adapters.errors import ApiError
 from adapters.outputs import files_of
 from adapters.schema import Schema
-from adapters.usage import Counted, counted
+from adapters.usage import Counted, counted, estimated
 from adapters.wire.replicate import Inputs, Prediction
 from gateway.accounts.entries import Settlement
+from gateway.accounts.limits import Estimate
 from gateway.accounts.moments import seconds_between
 from gateway.accounts.prices import Cost, Measured, Prices
 from gateway.errors import MaybeCreated
@@ -60,16 +61,47 @@ def gone(error: ApiError, prediction: str | None) -> Settlement:
 
 def spoken(schema: Schema, prediction: Prediction, inputs: Inputs, said: str) -> Counted | None:
     """The tokens of a text model's prediction, estimated where nobody counted; None for models of another kind."""
-    if schema.output not in {"stream", "text"}:
+    return counted(prediction, _prompt(inputs), said) if _speaks(schema) else None
+
+
+def foreseen(schema: Schema, prepared: Prepared) -> Estimate:
+    """What a call's predictions may come to: every prompt, and as many tokens more as the client lets a model say."""
+    told = sum(estimated(_prompt(inputs)) for inputs in prepared.inputs) if _speaks(schema) else 0
+    said = (prepared.reading.limit or 0) * len(prepared.inputs)
+    return Estimate(tokens=told + said, images=sum(prepared.reading.counts))
+
+
+def came_to(settlements: Sequence[Settlement]) -> Estimate | None:
+    """What a call's predictions did come to; None where nobody knows of one."""
+    if any(each.status == "lost" for each in settlements):
         return None
-    words = [value for value in inputs.values() if isinstance(value, str) and not value.startswith(("http", "data:"))]
-    lists = [msgspec.json.encode(value).decode() for value in inputs.values() if isinstance(value, list)]
-    return counted(prediction, "\n".join([*words, *lists]), said)
+    tokens = sum((each.tokens_in or 0) + (each.tokens_out or 0) for each in settlements)
+    return Estimate(tokens=tokens, images=sum(each.images or 0 for each in settlements))
 
 
 def queue_seconds(prediction: Prediction) -> float | None:
     """From its creation to its start: waiting and booting, which Replicate does not tell apart."""
     return seconds_between(prediction.created_at, prediction.started_at)
+
+
+def _speaks(schema: Schema) -> bool:
+    return schema.output in {"stream", "text"}
+
+
+def _prompt(inputs: Inputs) -> str:
+    return "\n".join(_words(list(inputs.values())))
+
+
+def _words(value: object) -> Iterator[str]:
+    """The texts in a value; a file's address, or the file itself in a data URI, is none."""
+    if isinstance(value, str):
+        if not value.startswith(("http", "data:")):
+            yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _words(each)
+    elif isinstance(value, dict):
+        yield from _words(list(value.values()))
 
 
 def _unix(instant: str | None) -> float | None:

@@ -18,6 +18,8 @@ from adapters.errors import ApiError, InvalidRequest
 from adapters.wire.replicate import Event, Prediction
 from gateway.accounts.entries import Opening, Settlement
 from gateway.accounts.keys import VirtualKey
+from gateway.accounts.limits import Slot
+from gateway.booking import came_to, foreseen
 from gateway.errors import ClientLeft, Draining, Forbidden, InternalError
 from gateway.hearing import Hearing
 from gateway.parts import Gateway
@@ -46,8 +48,8 @@ class Caller(Struct, frozen=True):
 class Call(Generic[R, K]):
     """One client request: its predictions, what they say, and the account of it."""
 
-    def __init__(self, gateway: Gateway, caller: Caller, planned: Plan[R, K]) -> None:
-        self.gateway, self.caller, self.plan = gateway, caller, planned
+    def __init__(self, gateway: Gateway, caller: Caller, planned: Plan[R, K], slot: Slot) -> None:
+        self.gateway, self.caller, self.plan, self.slot = gateway, caller, planned, slot
         self.id = uuid.uuid4().hex
         self.began = gateway.clock()
         self.upstream = gateway.upstream.counted()
@@ -62,10 +64,12 @@ class Call(Generic[R, K]):
     async def begin(cls, gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Self:
         """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
         caller.may_use(request.model)
-        call = cls(gateway, caller, await plan(gateway, kind, request))
+        planned = await plan(gateway, kind, request)
         # Asked last, with nothing awaited between this and `running`, by which a shutdown finds the call.
         if gateway.draining:
             raise Draining("This gateway is shutting down.", retry_after=1)
+        slot = gateway.limits.admit(caller.key, foreseen(planned.model.schema, planned.prepared))
+        call = cls(gateway, caller, planned, slot)
         gateway.running.add(call)
         try:
             await call._start(kind)
@@ -202,15 +206,24 @@ class Call(Generic[R, K]):
         return (await gateway.ledger.open(opening)).entries
 
     async def _settle(self) -> None:
+        try:
+            await self._end_runs()
+            if real := came_to(self._accounts):
+                self.slot.settle(real.tokens, real.images)
+        finally:
+            # The place was the predictions' as much as the client's: it is free when none of them runs.
+            self.slot.release()
+            self.gateway.running.discard(self)
+            self.settled.set()
+        self._log()
+
+    async def _end_runs(self) -> None:
         if self._hearing:
             await self._hearing.aclose()
         settled = await asyncio.gather(*(run.settle(self.error) for run in self.runs), return_exceptions=True)
         for surprise in filter(None, settled):
             # The other predictions are booked all the same; this one's entry is left to the next start.
             log.error("not settled", call=self.id, exc_info=surprise)
-        self.gateway.running.discard(self)
-        self.settled.set()
-        self._log()
 
     @property
     def _accounts(self) -> list[Settlement]:

@@ -21,6 +21,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Limit = Annotated[int, Meta(ge=0)]
 Time = Annotated[float, Meta(gt=0)]
 Patience = Annotated[float, Meta(ge=0)]
 
@@ -79,6 +80,15 @@ class OutputsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hosts: tuple[str, ...] = ("replicate.delivery", "*.replicate.delivery")
 
 
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast a key that does not say otherwise may go; 0 is without limit."""
+
+    requests_per_minute: Limit = 0
+    tokens_per_minute: Limit = 0
+    images_per_minute: Limit = 0
+    calls_at_once: Limit = 0
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is logged; prompts and outputs never are."""
 
@@ -104,6 +114,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     upstream: UpstreamConfig = field(default_factory=UpstreamConfig)
     schemas: SchemasConfig = field(default_factory=SchemasConfig)
     outputs: OutputsConfig = field(default_factory=OutputsConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     models: dict[str, ModelRow] = field(default_factory=dict)
 

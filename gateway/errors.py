@@ -8,6 +8,7 @@ ApiError (adapters.errors)
 ├── BodyTooLarge                413
 ├── HeadersTooLarge             431
 ├── RateLimited, BudgetSpent    429
+│   └── TokensLimited               the same, with OpenAI's other type
 ├── ClientLeft                  499  for the books only: nobody reads it
 ├── ProcessDied                 500  for the books only, after a crash
 ├── InternalError               500  ours; the log has the reason
@@ -18,6 +19,9 @@ ApiError (adapters.errors)
 ├── Draining                    503  this gateway is shutting down
 └── TimedOut                    504  not finished in the time it was given
 """
+
+from collections.abc import Mapping
+from math import ceil
 
 from adapters.errors import ApiError
 
@@ -83,9 +87,16 @@ class HeadersTooLarge(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too fast, for this key or for the token we all share."""
+    """Too fast, for this key or for the token we all share; `standing` has the headers that tell of the key."""
 
     status, type, code = 429, "requests", "rate_limit_exceeded"
+    standing: Mapping[str, str] = {}
+
+
+class TokensLimited(RateLimited):
+    """The key's tokens of this minute are used up."""
+
+    type = "tokens"
 
 
 class BudgetSpent(ApiError):
@@ -160,12 +171,14 @@ def headers(error: ApiError) -> dict[str, str]:
     """What official clients read before they decide to try again."""
     told: dict[str, str] = {}
     if error.retry_after is not None:
-        told["retry-after"] = str(max(1, round(error.retry_after + 0.499)))
+        told["retry-after"] = str(max(1, ceil(error.retry_after)))
         told["retry-after-ms"] = str(max(1, round(error.retry_after * 1000)))
     if error.should_retry is not None:
         told["x-should-retry"] = "true" if error.should_retry else "false"
     if error.predictions:
         told["x-repligate-prediction-id"] = ", ".join(error.predictions)
+    if isinstance(error, RateLimited):
+        told |= error.standing
     if isinstance(error, MissingKey):
         told["www-authenticate"] = 'Bearer realm="Repligate"'
     return told

@@ -10,6 +10,7 @@ from adapters.catalog import Catalog
 from adapters.errors import ApiError
 from gateway.accounts.keys import Keys
 from gateway.accounts.ledger import Ledger
+from gateway.accounts.limits import Limits
 from gateway.accounts.prices import Prices
 from gateway.config import Config
 from gateway.upstream.client import Upstream
@@ -49,6 +50,7 @@ class Gateway:
 
     config: Config
     keys: Keys
+    limits: Limits
     ledger: Ledger
     prices: Prices
     catalog: Catalog

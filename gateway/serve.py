@@ -89,6 +89,7 @@ def _reload(gateway: Gateway, started: Config, path: Path | None, environ: Mappi
         log.error("settings not reloaded", reason=str(wrong))
         return
     gateway.config, waiting = reloaded(gateway.config, started, new)
+    gateway.limits.defaults = gateway.config.limits
     logs.configure(new.log)
     log.info("settings reloaded", models=len(new.models), after_restart=waiting)
 

@@ -25,6 +25,7 @@ EXPOSED = (
     "retry-after",
     "retry-after-ms",
     "x-should-retry",
+    *(f"x-ratelimit-{what}-{rate}" for rate in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
     "x-repligate-prediction-id",
     "x-repligate-model",
     "x-repligate-ignored",
@@ -99,6 +100,7 @@ def told(call: AnyCall) -> dict[str, str]:
         "x-repligate-usage": "estimated" if call.over and call.estimated else "",
         "x-repligate-cost": _dollars(call.cost) if call.over else "",
         **_times(predictions),
+        **call.slot.headers(),
     }
     return {name: value for name, value in headers.items() if value}
 
