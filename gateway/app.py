@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -38,6 +39,8 @@ log = structlog.get_logger()
 
 LEASE_MARGIN = 60.0
 """Seconds for which a call may go on after its predictions' deadline: then its place is given to another."""
+
+TIDY_SECONDS, RETRY_SECONDS = 600.0, 15.0
 
 HANDLERS = (
     chat.create_chat_completion,
@@ -118,15 +121,15 @@ def _webhook(config: Config, replicate: Replicate) -> str | None:
 
 @asynccontextmanager
 async def _timers(gateway: Gateway) -> AsyncIterator[None]:
-    async def warm() -> None:
+    async def warm() -> float:
         await gateway.schemas.warm([row.ref for row in gateway.config.models.values()])
+        return gateway.config.schemas.refresh_seconds
 
-    every = gateway.config.schemas.refresh_seconds
-    tasks = [
-        asyncio.create_task(recover(gateway)),
-        asyncio.create_task(_every(every, warm)),
-        asyncio.create_task(_every(600, gateway.outputs.sweep)),
-    ]
+    async def tidy() -> float:
+        await gateway.outputs.sweep()
+        return TIDY_SECONDS
+
+    tasks = [asyncio.create_task(_again(work)) for work in (partial(recover, gateway), warm, tidy)]
     try:
         yield
     finally:
@@ -135,10 +138,15 @@ async def _timers(gateway: Gateway) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _again(work: Callable[[], Awaitable[float]]) -> None:
+    """Does it again and again, after the seconds it gives."""
     while True:
+        pause = RETRY_SECONDS
         try:
-            await work()
+            pause = await work()
         except ApiError as error:
             log.warning("a timer's work failed", reason=error.message)
-        await asyncio.sleep(seconds)
+        except Exception as surprise:
+            # A timer that died would not be missed until it was too late.
+            log.error("a timer's work failed", exc_info=surprise)
+        await asyncio.sleep(pause)

@@ -1,7 +1,9 @@
 """After a crash, and after a settlement that had to wait: what was left open is found, ended, priced and booked."""
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -17,6 +19,8 @@ from gateway.upstream.models import Model, Record
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 EVERY_SECONDS, SOON_SECONDS = 15.0, 1.0
 """Between two rounds, where there was nothing to do; and where something is left."""
 
@@ -29,35 +33,35 @@ AT_ONCE = 8
 DIED = ProcessDied("The gateway's process died while this ran.")
 
 
-async def recover(gateway: Gateway) -> None:
-    """Goes on for as long as the gateway runs, over what an earlier process left and what was postponed."""
-    while True:
-        left = await sweep(gateway)
-        await asyncio.sleep(SOON_SECONDS if left else EVERY_SECONDS)
+async def recover(gateway: Gateway) -> float:
+    """One round over what an earlier process left and what was postponed; gives the seconds until the next."""
+    return SOON_SECONDS if await sweep(gateway) else EVERY_SECONDS
 
 
 async def sweep(gateway: Gateway) -> int:
-    """One round. Gives how many are left for the next: Replicate or the store is away, or a prediction may turn up."""
+    """One round. Gives how many are left for the next: Replicate or the store is away, or a prediction may turn up.
+
+    Raises StoreError."""
     postponed, gateway.postponed = gateway.postponed, set()
-    for run in postponed:
-        await run.settle()
-    try:
-        left = await gateway.ledger.unsettled()
-    except ApiError as away:
-        log.warning("recovery postponed", reason=away.message)
-        return 1
+    await _each(run.settle() for run in postponed)
+    left = await gateway.ledger.unsettled()
+    told = await _each(_settled(gateway, entry) for entry in left)
+    return len(gateway.postponed) + told.count(False)
+
+
+async def _each(work: Iterable[Coroutine[Any, Any, T]]) -> list[T | BaseException]:
+    """A few at a time. What one fails of is logged, for it must not keep the others open."""
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def one(entry: Entry) -> bool:
+    async def one(part: Coroutine[Any, Any, T]) -> T:
         async with few:
-            return await _settled(gateway, entry)
+            return await part
 
-    told = await asyncio.gather(*map(one, left), return_exceptions=True)
-    for entry, surprise in zip(left, told, strict=True):
+    told = await asyncio.gather(*map(one, work), return_exceptions=True)
+    for surprise in told:
         if isinstance(surprise, BaseException):
-            # One entry that makes no sense must not keep the others open.
-            log.error("not recovered", entry=entry.id, exc_info=surprise)
-    return len(gateway.postponed) + sum(each is False for each in told)
+            log.error("not recovered", exc_info=surprise)
+    return told
 
 
 async def _settled(gateway: Gateway, entry: Entry) -> bool:
