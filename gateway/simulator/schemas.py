@@ -14,7 +14,7 @@ OutputKind = Literal["text", "tokens", "file", "files", "value"]
 
 
 class Schema:
-    """What a version takes and gives. `refuses()` judges an input; `with_defaults()` fills one in."""
+    """What a version takes and gives. `problems()` judges an input; `with_defaults()` fills one in."""
 
     def __init__(self, document: Json, name: str = "Input") -> None:
         components = document.get("components", {}).get("schemas", {})

@@ -205,6 +205,12 @@ def test_predictions_are_listed_newest_first_in_pages_of_a_hundred(api: Api) -> 
     assert api.get(second["previous"]).json()["results"][0]["id"] == ids[-1]
 
 
+@pytest.mark.parametrize("cursor", ["", "x", "cD0tNQ==", "cD14", "é"])  # the middle two say p=-5 and p=x
+def test_a_cursor_that_is_none_is_refused(api: Api, cursor: str) -> None:
+    refused = api.get("/predictions", params={"cursor": cursor})
+    assert (refused.status_code, refused.json()["detail"]) == (400, "Invalid cursor")
+
+
 def test_the_list_can_be_cut_by_time_and_source(api: Api) -> None:
     first = api.final(api.create("sim/echo", prompt="1").json()["id"])
     second = api.final(api.create("sim/echo", prompt="2").json()["id"])

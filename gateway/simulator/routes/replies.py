@@ -63,6 +63,9 @@ def _place(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(cursor).decode().removeprefix("p="))
+        place = int(base64.urlsafe_b64decode(cursor).decode().removeprefix("p="))
     except (ValueError, binascii.Error) as error:
         raise bad_request("Invalid cursor") from error
+    if place < 0:
+        raise bad_request("Invalid cursor")
+    return place
