@@ -6,7 +6,7 @@ still runs is cancelled and what it cost is booked, by a task that nobody who le
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Generic, Self
 
 import structlog
@@ -123,11 +123,10 @@ class Call(Generic[R, K]):
             # Sent again, the call would be paid for again.
             self.error.should_retry, self.error.predictions = False, tuple(one.id for one in self.predictions)
 
-    async def batches(self, patience: float | None) -> AsyncIterator[list[Event]]:
+    def batches(self, patience: float | None) -> AsyncGenerator[list[Event]]:
         """What upstream says, as it comes; see `Hearing.batches`. Raises ApiError."""
         assert self._hearing
-        async for batch in self._hearing.batches(patience):
-            yield batch
+        return self._hearing.batches(patience)
 
     async def finished(self) -> list[Prediction]:
         """Every prediction at its end, measured; waits for those that still run."""

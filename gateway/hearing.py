@@ -14,7 +14,7 @@ from gateway.together import ended
 AHEAD = 256
 """How many events may wait for the reader. Beyond that upstream is not read on, and its socket holds the rest."""
 
-_NEWS_SECONDS = 10.0
+NEWS_SECONDS = 10.0
 """Replicate ends a prediction at its deadline; the news of it may take this long before we end it ourselves."""
 
 
@@ -29,7 +29,7 @@ class Hearing:
 
     def __init__(self, speakers: Sequence[Speaker], seconds: float) -> None:
         self._speakers, self._seconds = speakers, seconds
-        self._deadline = asyncio.get_running_loop().time() + seconds + _NEWS_SECONDS
+        self._deadline = asyncio.get_running_loop().time() + seconds + NEWS_SECONDS
         self._pumps: list[asyncio.Task[None]] = []
         self._heard: deque[Event | Exception | None] = deque()
         self._news, self._room = asyncio.Event(), asyncio.Event()

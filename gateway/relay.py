@@ -27,7 +27,6 @@ class Chunks(Protocol):
     """What a kind makes of events. A prediction that is no longer wanted has said enough; `doom` is the failure of one
     that no other can make good."""
 
-
     @property
     def doom(self) -> ApiError | None: ...
 
@@ -82,15 +81,16 @@ async def whole(call: AnyCall, prefix: str) -> msgspec.Struct:
 async def _frames(call: AnyCall, chunks: Chunks, heartbeat: float) -> AsyncGenerator[bytes]:
     now = asyncio.get_running_loop().time
     told = now()
-    async for batch in call.batches(heartbeat):
-        frames = b"".join(frame(chunk) for event in batch for chunk in chunks.feed(event))
-        # Upstream may say much that is not shown, and this is about what the client hears.
-        if not frames and now() - told >= heartbeat:
-            frames = BEAT
-        if frames:
-            yield frames
-            told = now()
-        _stop_unwanted(call, chunks, batch)
+    async with aclosing(call.batches(heartbeat)) as batches:
+        async for batch in batches:
+            frames = b"".join(frame(chunk) for event in batch for chunk in chunks.feed(event))
+            # Upstream may say much that is not shown, and this is about what the client hears.
+            if not frames and now() - told >= heartbeat:
+                frames = BEAT
+            if frames:
+                yield frames
+                told = now()
+            _stop_unwanted(call, chunks, batch)
 
 
 def _chunks(call: AnyCall, prefix: str) -> Chunks:

@@ -8,6 +8,9 @@ import pytest
 from gateway.simulator import Settings, Simulator
 from tests.served import ROOT, Served
 
+IMPATIENT = {"REPLIGATE__UPSTREAM__RETRY_SECONDS": "0.5"}
+"""What is throttled is soon given up. Not for tests that share a gateway: one throttles the token of all."""
+
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
@@ -34,5 +37,5 @@ def own_simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def own_gateway(own_simulator: Simulator, tmp_path: Path) -> Iterator[Served]:
     """A gateway of this test's own, in front of its own simulator."""
-    with Served(tmp_path, own_simulator.base_url) as served:
+    with Served(tmp_path, own_simulator.base_url, environ=IMPATIENT) as served:
         yield served

@@ -16,7 +16,8 @@ from adapters.wire.base import decode
 from adapters.wire.chat import ChatRequest
 from adapters.wire.replicate import Event, Output
 from gateway.calls import Call
-from gateway.hearing import AHEAD, Hearing
+from gateway.errors import TimedOut
+from gateway.hearing import AHEAD, NEWS_SECONDS, Hearing
 from gateway.parts import Gateway
 from gateway.relay import BEAT, relay
 from gateway.simulator import Simulator
@@ -183,3 +184,20 @@ async def test_a_client_that_leaves_at_odd_moments_of_a_picture_leaves_nothing(
     assert sorted(filter(None, (line["prediction"] for line in booked))) == sorted(
         one.id for one in simulated.predictions()
     )
+
+
+class Silent:
+    """A model that never says a word, and a Replicate that forgot its deadline."""
+
+    async def events(self, index: int) -> AsyncGenerator[Event]:
+        await asyncio.Event().wait()
+        yield Output("", index)
+
+
+async def test_a_deadline_that_replicate_forgets_is_kept_here() -> None:
+    hearing = Hearing([Silent()], -NEWS_SECONDS + 0.05)
+    async with aclosing(hearing.batches(0.02)) as batches:
+        assert await anext(batches) == []
+        with pytest.raises(TimedOut):
+            [batch async for batch in batches]
+    await hearing.aclose()
