@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.served import ROOT
+from tests.served import ROOT, Served
 
 RECORD = {
     "owner": "acme",
@@ -75,6 +79,102 @@ def test_a_key_is_revoked_by_name_and_an_unknown_one_is_one_clear_line(run: Run)
     unknown = run("keys", "revoke", "bob")
     assert unknown.returncode == 1
     assert len(unknown.stderr.splitlines()) == 1
+
+
+def test_a_key_is_made_with_a_policy_and_shown_with_it(run: Run) -> None:
+    words = (
+        "--owner",
+        "Ada",
+        "--team",
+        "red",
+        "--tag",
+        "a",
+        "--tag",
+        "b",
+        "--model",
+        "sim/*",
+        "--endpoint",
+        "/v1/chat/*",
+    )
+    made = json.loads(run("keys", "create", "ada", *words, "--expires", "2099-01-31T12:00", "--json").stdout)
+    shown = json.loads(run("keys", "show", "ada", "--json").stdout)
+    assert shown == {name: value for name, value in made.items() if name != "key"}
+    assert (shown["owner"], shown["team"], shown["tags"]) == ("Ada", "red", ["a", "b"])
+    assert (shown["models"], shown["endpoints"]) == (["sim/*"], ["/v1/chat/*"])
+    assert shown["expires_at"] == "2099-01-31T12:00:00+00:00"
+    table = run("keys", "show", made["key"]).stdout
+    assert "2099-01-31" in table
+    assert made["key"] not in table
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("keys", "create", "x", "--expires", "soon"), "is no time"),
+        (("keys", "create", "x", "--expires", "2020-01-01"), "is in the past"),
+        (("keys", "create", "x", "--team", "t" * 41), "between 1 and 40"),
+        (("keys", "rotate", "x", "--overlap", "1 hour"), "is no duration"),
+        (("keys", "rotate", "x"), "There is no key 'x'"),
+        (("keys", "show", "x"), "There is no key 'x'"),
+    ],
+)
+def test_what_a_key_cannot_be_told_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
+    refused = run(*words)
+    assert refused.returncode != 0
+    assert says in refused.stderr
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+def test_a_duration_is_counted_from_now(run: Run) -> None:
+    made = json.loads(run("keys", "create", "ada", "--expires", "30d", "--json").stdout)
+    created, expires = (datetime.fromisoformat(made[name]) for name in ("created_at", "expires_at"))
+    assert abs(expires - created - timedelta(days=30)) < timedelta(minutes=1)
+
+
+def test_what_is_done_to_a_key_holds_while_the_server_runs(own_gateway: Served) -> None:
+    def status(secret: str) -> int:
+        return httpx.get(f"{own_gateway.base_url}/models", headers={"authorization": f"Bearer {secret}"}).status_code
+
+    def becomes(secret: str, wanted: int) -> None:
+        deadline = time.monotonic() + 2
+        while status(secret) != wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def told(*words: str) -> dict[str, str]:
+        return json.loads(own_gateway.command("keys", *words, "--json"))
+
+    first = told("create", "ada")["key"]
+    assert status(first) == 200
+    told("block", "ada")
+    becomes(first, 401)
+    told("unblock", "ada")
+    becomes(first, 200)
+    second = told("rotate", "ada", "--overlap", "1h")["key"]
+    assert (status(first), status(second)) == (200, 200)
+    third = told("rotate", "ada")["key"]
+    becomes(second, 401)
+    assert (status(first), status(third)) == (200, 200)
+    assert told("revoke", "ada")["state"] == "revoked"
+    becomes(first, 401)
+    becomes(third, 401)
+
+
+def test_a_key_is_kept_to_the_models_and_endpoints_it_was_made_with(own_gateway: Served, own_simulator: Any) -> None:
+    words = ("keys", "create", "ada", "--model", "sim/e*", "--endpoint", "/v1/chat/*", "--json")
+    secret = json.loads(own_gateway.command(*words))["key"]
+    talk = {"messages": [{"role": "user", "content": "Hi"}]}
+    with httpx.Client(
+        base_url=own_gateway.base_url, headers={"authorization": f"Bearer {secret}"}, timeout=30
+    ) as client:
+        for path, body in (
+            ("/chat/completions", {"model": "sim/slow", **talk}),
+            ("/images/generations", {"model": "sim/echo", "prompt": "a kite"}),
+        ):
+            refused = client.post(path, json=body)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+        assert own_simulator.predictions() == []
+        assert client.post("/chat/completions", json={"model": "sim/echo", **talk}).status_code == 200
 
 
 def test_translate_prints_one_json_line_a_record(run: Run, tmp_path: Path) -> None:

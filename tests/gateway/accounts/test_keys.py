@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from gateway.accounts.keys import KeyLimits, Keys, UnknownKey, masked, new_secret
+from gateway.accounts.keys import CannotRotate, KeyLimits, Keys, UnknownKey, masked, new_secret
 from gateway.config import Config
 from gateway.errors import InvalidKey, MissingKey
 from gateway.store.sql import Store
@@ -136,11 +136,112 @@ async def test_an_expired_key_is_refused_to_the_second(clock: Clock, keys: Keys)
     assert [key.state for key in await keys.list()] == ["expired"]
 
 
-async def test_a_blocked_key_is_refused(store: Store, keys: Keys):
+async def test_a_blocked_key_is_refused_until_it_is_unblocked(store: Store, clock: Clock, keys: Keys):
+    elsewhere = Keys(store, clock=clock, timer=clock)
     _, secret = await keys.create("alice")
-    await store.write(lambda c: c.execute(text("UPDATE keys SET blocked_at = 1")))
+    await keys.authenticate(f"Bearer {secret}")
+    assert (await elsewhere.block("alice")).state == "blocked"
+    clock.now += 1.01
     with pytest.raises(InvalidKey, match="is blocked"):
         await keys.authenticate(f"Bearer {secret}")
+    assert (await elsewhere.unblock("alice")).state == "active"
+    clock.now += 1.01
+    assert (await keys.authenticate(f"Bearer {secret}")).name == "alice"
+
+
+async def test_unblocking_brings_no_revoked_key_back(keys: Keys):
+    _, secret = await keys.create("alice")
+    await keys.block("alice")
+    await keys.revoke("alice")
+    assert (await keys.unblock("alice")).state == "revoked"
+    with pytest.raises(InvalidKey, match="is revoked"):
+        await keys.authenticate(f"Bearer {secret}")
+
+
+async def test_a_rotated_key_goes_on_for_the_overlap_and_no_longer(store: Store, clock: Clock, keys: Keys):
+    elsewhere = Keys(store, clock=clock, timer=clock)
+    old, secret = await keys.create("alice", team="red", models=("acme/*",), tags=("a",))
+    await elsewhere.authenticate(f"Bearer {secret}")
+    new, fresh = await keys.rotate("alice", overlap=3600)
+    assert (new.name, new.team, new.models, new.tags) == (old.name, old.team, old.models, old.tags)
+    assert (new.rotated_from, new.expires_at, new.prefix) == (old.id, None, fresh[:10])
+    assert fresh != secret
+    clock.now += 3599
+    assert (await elsewhere.authenticate(f"Bearer {secret}")).id == old.id
+    assert (await elsewhere.authenticate(f"Bearer {fresh}")).id == new.id
+    clock.now += 1
+    with pytest.raises(InvalidKey, match="is expired"):
+        await elsewhere.authenticate(f"Bearer {secret}")
+    assert (await elsewhere.authenticate(f"Bearer {fresh}")).id == new.id
+
+
+async def test_without_an_overlap_the_old_key_ends_at_once(keys: Keys):
+    _, secret = await keys.create("alice")
+    await keys.authenticate(f"Bearer {secret}")
+    await keys.rotate("alice")
+    with pytest.raises(InvalidKey, match="is expired"):
+        await keys.authenticate(f"Bearer {secret}")
+
+
+async def test_an_overlap_prolongs_no_life(clock: Clock, keys: Keys):
+    old, _ = await keys.create("alice", expires_at=clock.now + 10)
+    new, _ = await keys.rotate("alice", overlap=3600)
+    assert (await keys.show(old.id)).expires_at == new.expires_at == clock.now + 10
+
+
+async def test_a_name_means_the_newest_key_and_revoking_it_ends_the_older_ones(keys: Keys):
+    secrets = [(await keys.create("alice"))[1]]
+    for _ in range(2):
+        newest, secret = await keys.rotate("alice", overlap=3600)
+        secrets.append(secret)
+    assert (await keys.show("alice")).id == newest.id
+    assert (await keys.block("alice")).state == "blocked"
+    for state, change in (("blocked", keys.unblock), ("active", keys.revoke)):
+        for secret in secrets:
+            if state == "active":
+                await keys.authenticate(f"Bearer {secret}")
+                continue
+            with pytest.raises(InvalidKey, match=f"is {state}"):
+                await keys.authenticate(f"Bearer {secret}")
+        await change("alice")
+    for secret in secrets:
+        with pytest.raises(InvalidKey, match="is revoked"):
+            await keys.authenticate(f"Bearer {secret}")
+
+
+async def test_only_a_key_that_works_and_was_not_rotated_has_a_successor(clock: Clock, keys: Keys):
+    old, _ = await keys.create("alice")
+    await keys.rotate("alice", overlap=60)
+    with pytest.raises(CannotRotate, match="rotate the newer one"):
+        await keys.rotate(old.id)
+    await keys.block("alice")
+    with pytest.raises(CannotRotate, match="is blocked"):
+        await keys.rotate("alice")
+    await keys.revoke("alice")
+    with pytest.raises(CannotRotate, match="is revoked"):
+        await keys.rotate("alice")
+    await keys.create("bob", expires_at=clock.now + 1)
+    clock.now += 1
+    with pytest.raises(CannotRotate, match="is expired"):
+        await keys.rotate("bob")
+    with pytest.raises(UnknownKey):
+        await keys.rotate("carol")
+    assert len(await keys.list()) == 3
+
+
+async def test_rotating_at_the_same_time_makes_one_successor(store: Store, clock: Clock, keys: Keys):
+    old, _ = await keys.create("alice")
+    others = [Keys(store, clock=clock) for _ in range(5)]
+    made = await asyncio.gather(*(each.rotate(old.id, 60) for each in others), return_exceptions=True)
+    assert [type(each) for each in made if isinstance(each, Exception)] == [CannotRotate] * 4
+    assert len(await keys.list()) == 2
+
+
+async def test_a_key_is_shown_without_its_secret(store: Store, keys: Keys):
+    key, secret = await keys.create("alice", owner="Alice")
+    assert await keys.show(secret) == key
+    lines = await store.read(lambda c: str(c.execute(text("SELECT * FROM audit")).all()))
+    assert secret[10:] not in lines
 
 
 async def test_a_thousand_calls_at_once_ask_the_store_once(sqlite_config: Config):
@@ -208,10 +309,23 @@ async def test_revoking_what_does_not_exist_says_so_without_showing_it(keys: Key
 
 async def test_every_admin_act_is_in_the_audit_log(store: Store, keys: Keys):
     key, _ = await keys.create("alice")
+    acts = [(keys.block, "key.block"), (keys.unblock, "key.unblock")]
+    for change, _ in acts:
+        await change("alice")
+        await change("alice")
+    new, _ = await keys.rotate("alice", 60)
     await keys.revoke("alice")
     await keys.revoke("alice")
-    lines = await store.read(lambda c: c.execute(text("SELECT act, subject FROM audit ORDER BY act")).all())
-    assert [tuple(line) for line in lines] == [("key.create", key.id), ("key.revoke", key.id)]
+    lines = await store.read(lambda c: c.execute(text("SELECT act, subject FROM audit")).all())
+    assert sorted(tuple(line) for line in lines) == sorted(
+        [
+            ("key.create", key.id),
+            *((act, key.id) for _, act in acts),
+            ("key.rotate", new.id),
+            ("key.revoke", new.id),
+            ("key.revoke", key.id),
+        ]
+    )
 
 
 async def test_a_key_may_be_held_to_some_models_and_endpoints(keys: Keys):
