@@ -76,9 +76,9 @@ class Clock:
         self._disarm()
 
     def tidy(self) -> None:
-        """Count a dropped timer; let them all go when they are the most of what is kept."""
+        """Count a dropped timer; let them all go when they are more than a few and a quarter of what is kept."""
         self._dropped += 1
-        if self._dropped > 256 and self._dropped * 2 > len(self._due):
+        if self._dropped > 256 and self._dropped * 4 > len(self._due):
             self._due = [entry for entry in self._due if entry[2].action is not None]
             heapq.heapify(self._due)
             self._dropped = 0

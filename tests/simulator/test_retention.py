@@ -63,8 +63,8 @@ def test_thousands_of_predictions_leave_no_timers(api: Api, simulator: Simulator
     for number in range(700):
         api.create("sim/echo", prompt=str(number))
     api.final(simulator.last().id)
-    # One timer each, for retention; those of the thirty-minute limit are gone.
-    assert kept(api)[2] < 700 + 400
+    # One timer each, for retention; those of the thirty-minute limit are gone but for a quarter of all at most.
+    assert kept(api)[2] < 1000
     simulator.advance(2 * 3600 + 60)
     assert kept(api) == (0, 0, 0)
 
