@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from gateway.accounts.keys import KeyLimits, VirtualKey
 from gateway.accounts.meters import Hold, Meter
+from gateway.accounts.virtualkeys import KeyLimits, VirtualKey
 from gateway.config import LimitsConfig
 from gateway.errors import RateLimited, TokensLimited
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import click
 
+from gateway.commands.limits import limit_options
 from gateway.commands.moments import Duration, Moment
 from gateway.commands.settings import config_option, json_option, with_store
 from gateway.commands.showing import show, show_json, when
@@ -40,6 +41,7 @@ def keys() -> None:
 )
 @click.option("--endpoint", "endpoints", multiple=True, help="A path it may use: '/v1/images/*'. Default: all.")
 @click.option("--expires", "expires_at", type=Moment(), help="When it ends: 30d, 2027-01-31, 2027-01-31T18:00.")
+@limit_options
 @config_option
 @json_option
 def create_key(name: str, path: Path | None, as_json: bool, **policy: Unpack["Policy"]) -> None:

@@ -107,6 +107,16 @@ def test_a_key_is_made_with_a_policy_and_shown_with_it(run: Run) -> None:
     assert made["key"] not in table
 
 
+def test_a_key_is_made_with_limits_of_its_own(run: Run) -> None:
+    words = ("--requests-per-minute", "3", "--tokens-per-minute", "0")
+    run("keys", "create", "ada", *words, "--json")
+    shown = json.loads(run("keys", "show", "ada", "--json").stdout)
+    assert shown["limits"] == {"requests_per_minute": 3, "tokens_per_minute": 0}
+    run("keys", "create", "bob", "--json")
+    assert json.loads(run("keys", "show", "bob", "--json").stdout)["limits"] is None
+    assert "-1 is not in the range" in run("keys", "create", "eve", "--calls-at-once", "-1").stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
