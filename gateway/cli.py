@@ -1,4 +1,4 @@
-"""The command line: `repligate serve | simulate | keys | usage | prices | translate | check`."""
+"""The command line: `repligate serve | simulate | keys | usage | ledger | prices | translate | check`."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from click import Context
 from adapters.errors import ApiError
 from gateway import __version__
 from gateway.commands.keys import keys
+from gateway.commands.ledger import ledger
 from gateway.commands.prices import prices
 from gateway.commands.settings import config_option, found
 from gateway.commands.usage import usage
@@ -36,7 +37,7 @@ def main() -> None:
     """Any OpenAI client, any Replicate model."""
 
 
-for each in (keys, usage, prices):
+for each in (keys, usage, ledger, prices):
     main.add_command(each)
 
 

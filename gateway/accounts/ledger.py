@@ -35,7 +35,7 @@ __all__ = ["Entry", "Held", "Ledger", "Opening", "Reservation", "Settlement", "U
 DAY = 86_400
 MOST = 2**53
 """Counts above this are no counts."""
-By = Literal["key", "model", "day"]
+By = Literal["key", "team", "model", "day"]
 
 _ABANDONED = Settlement(status="never created", cost=0, basis="free: never created", error="client_left")
 _OPEN = select(entries, reservations.c.owner, reservations.c.prediction, reservations.c.prediction_at).join(
@@ -125,9 +125,9 @@ class Ledger:
         count, amount = await self._store.read(lambda c: c.execute(sums).one())
         return Held(int(count), int(amount))
 
-    async def usage(self, by: By, since: date | None = None) -> list[UsageLine]:
-        """What was settled, summed; `since` is the first day (UTC) that counts. Days in order, the rest by cost."""
-        sums = _sums(by, since)
+    async def usage(self, by: By, first: date | None = None, last: date | None = None) -> list[UsageLine]:
+        """What was settled, summed, from the first day to the last (UTC). Days in order, the rest by cost."""
+        sums = _sums(by, first, last)
         lines = [_line(row, by) for row in await self._store.read(lambda c: c.execute(sums).mappings().all())]
         return sorted(lines, key=lambda line: line.subject if by == "day" else (-line.cost, line.subject))
 
@@ -198,7 +198,7 @@ def _entry(row: RowMapping) -> Entry:
     return Entry(**told)
 
 
-def _sums(by: By, since: date | None) -> Select[Any]:
+def _sums(by: By, first: date | None, last: date | None) -> Select[Any]:
     column, table = settlements.c[by], settlements
     name: ColumnElement[Any] = func.max(keys.c.name) if by == "key" else func.max(column)
     sums = select(
@@ -215,9 +215,15 @@ def _sums(by: By, since: date | None) -> Select[Any]:
     ).group_by(column)
     if by == "key":
         sums = sums.select_from(table.outerjoin(keys, keys.c.id == table.c.key))
-    if since is not None:
-        sums = sums.where(table.c.day >= (since - date(1970, 1, 1)).days)
+    if first is not None:
+        sums = sums.where(table.c.day >= _day(first))
+    if last is not None:
+        sums = sums.where(table.c.day <= _day(last))
     return sums
+
+
+def _day(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
 
 
 def _count(condition: ColumnElement[bool], label: str) -> ColumnElement[int]:
@@ -226,7 +232,7 @@ def _count(condition: ColumnElement[bool], label: str) -> ColumnElement[int]:
 
 def _line(row: RowMapping, by: By) -> UsageLine:
     told = {name: int(row[name]) for name in UsageLine.__struct_fields__ if name not in {"subject", "name", "seconds"}}
-    subject = str(row["subject"])
+    subject = str(row["subject"] or "")
     if by == "day":
         subject = datetime.fromtimestamp(row["subject"] * DAY, UTC).date().isoformat()
     name = str(row["name"] or subject) if by == "key" else subject

@@ -222,7 +222,7 @@ async def test_usage_sums_by_key_model_and_day(store: Store, ledger: Ledger, clo
     assert [(line.subject, line.predictions) for line in await ledger.usage("model")] == [("fast", 3), ("painter", 1)]
     days = await ledger.usage("day")
     assert [(line.subject, line.calls) for line in days] == [("2027-01-15", 1), ("2027-01-16", 1), ("2027-01-17", 1)]
-    since = await ledger.usage("day", since=date(2027, 1, 16))
+    since = await ledger.usage("day", date(2027, 1, 16))
     assert [line.subject for line in since] == ["2027-01-16", "2027-01-17"]
 
 
