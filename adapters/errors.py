@@ -20,6 +20,7 @@ class ApiError(Exception):
 
     `retry_after` is in seconds. `should_retry` overrides what official clients would do by status alone
     (header `x-should-retry`); None leaves it to them. `predictions` are the ids of what was run all the same.
+    `told` says that a call's own line in the log has told of it.
     """
 
     status: ClassVar[int] = 500
@@ -27,6 +28,7 @@ class ApiError(Exception):
     code: str | None = None
     should_retry: bool | None = None
     predictions: tuple[str, ...] = ()
+    told: bool = False
 
     def __init__(
         self, message: str, *, param: str | None = None, code: str | None = None, retry_after: float | None = None

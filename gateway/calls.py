@@ -229,6 +229,8 @@ class Call(Generic[R, K]):
         return [run.settlement or run.account(self.error) for run in self.runs]
 
     def _log(self) -> None:
+        if self.error:
+            self.error.told = True
         log.info(
             "call",
             call=self.id,

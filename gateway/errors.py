@@ -144,9 +144,13 @@ class UpstreamUnavailable(ApiError):
 
 
 class StoreError(ApiError):
-    """The books cannot be read or written now; nothing is created that could not be booked."""
+    """The books cannot be read or written now; nothing is created that could not be booked.
+
+    `reason` is what the database said. It is the operator's, and not in the answer.
+    """
 
     status, code = 503, "store_unavailable"
+    reason = ""
 
 
 class Draining(ApiError):

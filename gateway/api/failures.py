@@ -13,6 +13,7 @@ from litestar.exceptions import (
 )
 
 from adapters.errors import ApiError, InvalidRequest
+from gateway.api.identity import request_id
 from gateway.api.replies import failure
 from gateway.api.requests import Asked
 from gateway.errors import BodyTooLarge, InternalError, MethodNotAllowed, UnknownPath, UnknownRoute
@@ -36,7 +37,10 @@ NOT_YET = (
 
 
 def on_api_error(request: Asked, error: ApiError) -> Response[bytes]:
-    """One of ours: it knows its own face."""
+    """One of ours: it knows its own face. What was refused before it became a call has a line of its own."""
+    if not error.told:
+        refused = {"request": request_id(request.scope), "path": request.scope["path"], "status": error.status}
+        log.info("refused", **refused, code=error.code, param=error.param)
     return failure(error)
 
 

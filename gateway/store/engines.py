@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.config import Config, ConfigError
 from gateway.errors import StoreError
+
+log = structlog.get_logger()
 
 FILE = "repligate.db"
 READERS = 4
@@ -60,11 +63,17 @@ def reading(url: URL) -> Engine:
 
 
 def refusal(wrong: SQLAlchemyError) -> StoreError:
-    """What the database said, without the statement's values: they may be secret."""
+    """The error for a client, who learns no more of the database than that; the log has its reason."""
+    error = StoreError("The gateway's books cannot be used now.", retry_after=1)
+    error.reason = reason(wrong)
+    log.error("the books cannot be used", reason=error.reason)
+    return error
+
+
+def reason(wrong: SQLAlchemyError) -> str:
+    """What the database said, for the operator, without the statement's values: they may be secret."""
     said = str(wrong.orig if isinstance(wrong, DBAPIError) else wrong).strip().partition("\n")[0]
-    if "locked" in said:
-        said = "another process has kept the books locked for too long"
-    return StoreError(f"The books cannot be used now: {said}.", retry_after=1)
+    return "another process has kept the books locked for too long" if "locked" in said else said
 
 
 def _make_file(path: Path) -> None:

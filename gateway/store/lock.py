@@ -96,7 +96,7 @@ def _locked_database(config: Config) -> Connection:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         free = connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar()
     except SQLAlchemyError as wrong:
-        raise ConfigError(f"state.database: {engines.refusal(wrong).message}") from None
+        raise ConfigError(f"state.database: {engines.reason(wrong)}") from None
     if free:
         return connection
     connection.close()

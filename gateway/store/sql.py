@@ -42,7 +42,7 @@ class Store:
             return cls(url)
         except SQLAlchemyError as wrong:
             where = url.render_as_string(hide_password=True)
-            raise ConfigError(f"{where}: {engines.refusal(wrong).message}") from None
+            raise ConfigError(f"{where}: {engines.reason(wrong)}") from None
 
     @property
     def commits(self) -> int:

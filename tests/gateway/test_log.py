@@ -8,8 +8,7 @@ import structlog
 from gateway.config import LogConfig
 from gateway.log import configure
 
-
-PROMPT = "-".join(["canary", "7f3a9"])
+PROMPT = "canary-7f3a9"
 
 
 def failing() -> None:

@@ -1,6 +1,7 @@
 """Prompts, outputs, keys and tokens appear in no log line and no error."""
 
 import contextlib
+import json
 
 import openai
 import pytest
@@ -47,3 +48,14 @@ def test_no_error_tells_a_prompt_a_key_or_the_token(own_gateway: Served, own_sim
             client.chat.completions.create(model=model, messages=HELLO)
         for secret in (CANARY, own_gateway.key, "r8_test"):
             assert secret not in str(failure.value)
+
+
+def test_what_is_refused_before_it_becomes_a_call_has_a_line_of_its_own(own_gateway: Served) -> None:
+    with own_gateway.http() as http:
+        refused = http.post("/v1/chat/completions", json={"model": CANARY, "messages": HELLO})
+        failed = http.post("/v1/chat/completions", json={"model": "sim/fails", "messages": HELLO})
+    own_gateway.terminate()
+    lines = [json.loads(line) for line in own_gateway.logged if line.startswith("{")]
+    told = {(line["event"], line["request"]) for line in lines if "request" in line}
+    assert told == {("refused", refused.headers["x-request-id"]), ("call", failed.headers["x-request-id"])}
+    assert CANARY not in own_gateway.output
