@@ -49,9 +49,7 @@ def test_no_file_holds_a_secret() -> None:
 def test_no_lock_names_a_host() -> None:
     locks = [file for file in tracked() if file.suffix == ".lock" or file.name == "package-lock.json"]
     assert len(locks) >= 4
-    assert [
-        file.name for file in locks if "://" in re.sub(r'"(url|funding)": "[^"]*"', "", file.read_text("utf-8"))
-    ] == []
+    assert [file.name for file in locks if "://" in file.read_text("utf-8")] == []
 
 
 def test_every_package_in_the_node_lock_has_its_hash_and_no_address() -> None:
