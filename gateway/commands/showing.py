@@ -1,11 +1,14 @@
 """Answers of commands: a table for people, JSON for scripts."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+_ENDLESS = 10_000
 
 
 def show(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
@@ -16,10 +19,13 @@ def show(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*rows[0], box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
-    Console().print(table)
+    # Nothing is cut: on a terminal long cells fold, and in a file or a pipe each row is one line.
+    Console(width=None if sys.stdout.isatty() else _ENDLESS).print(table)
 
 
 def show_json(told: object) -> None:

@@ -274,3 +274,17 @@ def test_help_and_version_are_there(run: Run) -> None:
     ):
         assert "Usage:" in run(*words, "--help").stdout
     assert run("--version").stdout.startswith("repligate ")
+
+
+def test_a_table_in_a_pipe_is_not_cut(run: Run) -> None:
+    run(
+        "keys",
+        "create",
+        "a-name-that-is-longer-than-most-people-would-choose",
+        "--owner",
+        "an-owner-with-a-long-name-too",
+    )
+    heading, row = run("keys", "list").stdout.splitlines()
+    assert "…" not in heading + row
+    assert "a-name-that-is-longer-than-most-people-would-choose" in row
+    assert "an-owner-with-a-long-name-too" in row
