@@ -1,13 +1,19 @@
 """What a request would run, told instead of run: the header `x-repligate-dry-run`."""
 
+from typing import Any
+
 from litestar import Response
 
+from adapters.wire.replicate import Inputs
 from gateway.api.replies import reply
 from gateway.api.requests import Asked
 from gateway.calls import Caller
 from gateway.parts import Gateway
-from gateway.plans import K, R, plan
+from gateway.plans import K, Plan, R, plan
 from gateway.quoting import quoted
+
+REDACTED = "[REDACTED]"
+"""What Replicate itself puts in the place of a secret input."""
 
 
 def wants_dry_run(request: Asked) -> bool:
@@ -25,12 +31,25 @@ async def dry_run(gateway: Gateway, caller: Caller, kind: type[K], request: R) -
     return reply(
         {
             "model": str(planned.model.ref),
-            "inputs": prepared.inputs,
+            "inputs": [_shown(planned, inputs) for inputs in prepared.inputs],
             "ignored": prepared.ignored,
             "adjusted": prepared.adjusted,
             "cost": {"low": _dollars(quote.low), "high": _dollars(quote.high), "basis": quote.basis},
         }
     )
+
+
+def _shown(planned: Plan[Any, Any], inputs: Inputs) -> Inputs:
+    """The inputs without what is nobody's to see: secrets by the model's schema, and the operator's own words, which
+    may be some whatever the schema calls them. A choice that the model itself lists is none."""
+    own = {**planned.row.defaults, **planned.row.fixed}
+
+    def hidden(name: str, value: object) -> bool:
+        given = planned.model.schema.get(name)
+        told = name in own and own[name] == value and not isinstance(value, bool | int | float)
+        return bool(given and given.secret) or (told and not (given and given.enum))
+
+    return {name: REDACTED if hidden(name, value) else value for name, value in inputs.items()}
 
 
 def _dollars(amount: int | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import openai
 import pytest
@@ -59,3 +60,19 @@ def test_what_is_refused_before_it_becomes_a_call_has_a_line_of_its_own(own_gate
     told = {(line["event"], line["request"]) for line in lines if "request" in line}
     assert told == {("refused", refused.headers["x-request-id"]), ("call", failed.headers["x-request-id"])}
     assert CANARY not in own_gateway.output
+
+
+def test_a_dry_run_does_not_tell_what_the_operator_keeps_secret(tmp_path: Path, own_simulator: Simulator) -> None:
+    row = 'model = "openai/gpt-image-1"\nfixed = { openai_api_key = "${KEY}", user_id = "${TEAM}", quality = "high" }'
+    environ = {"KEY": "operators-own-key", "TEAM": "operators-other-word"}
+    with (
+        Served(tmp_path, own_simulator.base_url, f"[models.painter]\n{row}\n", environ) as gateway,
+        gateway.http() as http,
+    ):
+        order = {"model": "painter", "prompt": "a kite"}
+        told = http.post("/v1/images/generations", json=order, headers={"x-repligate-dry-run": "1"})
+        assert http.post("/v1/images/generations", json=order).status_code == 200
+    shown = told.json()["inputs"][0]
+    assert (shown["prompt"], shown["quality"], shown["openai_api_key"]) == ("a kite", "high", "[REDACTED]")
+    assert "operators" not in told.text
+    assert own_simulator.last().input["openai_api_key"] == "operators-own-key"
