@@ -7,7 +7,7 @@ ApiError (adapters.errors)
 ├── MethodNotAllowed            405
 ├── BodyTooLarge                413
 ├── HeadersTooLarge             431
-├── RateLimited, BudgetSpent    429
+├── RateLimited                 429
 │   └── TokensLimited               the same, with OpenAI's other type
 ├── ClientLeft                  499  for the books only: nobody reads it
 ├── ProcessDied                 500  for the books only, after a crash
@@ -97,13 +97,6 @@ class TokensLimited(RateLimited):
     """The key's tokens of this minute are used up."""
 
     type = "tokens"
-
-
-class BudgetSpent(ApiError):
-    """The key has used up what it was given; trying again does not help."""
-
-    status, type, code = 429, "insufficient_quota", "insufficient_quota"
-    should_retry = False
 
 
 class ClientLeft(ApiError):

@@ -35,11 +35,6 @@ class Schema:
         return "text" if output.get("type") == "string" else "value"
 
     @property
-    def iterates(self) -> bool:
-        """Whether the output comes piece by piece."""
-        return self.output.get("x-cog-array-type") == "iterator"
-
-    @property
     def secrets(self) -> tuple[str, ...]:
         """The inputs that are redacted in every reply."""
         return tuple(name for name, schema in self.properties.items() if schema.get("x-cog-secret"))
