@@ -46,6 +46,16 @@ class Prepared(Struct, frozen=True):
     reading: Reading = Reading()
     origins: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unsaid(self) -> list[str]:
+        """Texts in the inputs that no client wrote: the operator's secrets may be among them."""
+        return [
+            value
+            for inputs in self.inputs
+            for name, value in inputs.items()
+            if isinstance(value, str) and name not in self.origins
+        ]
+
 
 class Stamp(Struct, frozen=True):
     """What a pure adapter must be told: the reply's id, its unix second, and the model name to echo."""

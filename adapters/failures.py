@@ -18,7 +18,8 @@ _PRIVATE = 8
 
 
 def failure(prediction: Prediction, private: Iterable[str] = ()) -> ApiError | None:
-    """The error this prediction is; None if it succeeded. Texts in `private` (what the client wrote) never appear."""
+    """The error this prediction is; None if it succeeded. Texts in `private` (what the client wrote, what the
+    operator keeps secret) never appear."""
     if prediction.status == "succeeded":
         return None
     if prediction.status in ("canceled", "aborted"):

@@ -95,7 +95,7 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         """
         found: list[str] = []
         for prediction, count in zip(predictions, prepared.reading.counts, strict=True):
-            if error := failure(prediction, [request.prompt]):
+            if error := failure(prediction, [request.prompt, *prepared.unsaid]):
                 raise error
             made = files_of(prediction.output)
             # More than asked, where nothing sets the number, or list after list: a drawing's progress, and what came

@@ -121,6 +121,7 @@ class ChatStream:
     def __init__(self, request: ChatRequest, stamp: Stamp, prepared: Prepared) -> None:
         self._request = request
         self._stamp = stamp
+        self._unsaid = prepared.unsaid
         self._voices = [Voice(prepared.reading) for _ in prepared.inputs]
 
     @property
@@ -249,7 +250,7 @@ class ChatStream:
 
     def _private(self) -> list[str]:
         texts = [conversation(self._request.messages).text]
-        return [*texts, *(line for text in texts for line in text.splitlines() if len(line) >= _LINE)]
+        return [*texts, *self._unsaid, *(line for text in texts for line in text.splitlines() if len(line) >= _LINE)]
 
     def _count(self, predictions: Sequence[Prediction]) -> Counted:
         prompt = conversation(self._request.messages).text

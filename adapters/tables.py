@@ -91,6 +91,7 @@ class Draft:
         for name, value in (self._row.fixed if self._row else {}).items():
             if self._origins.get(name) not in (None, "messages", "prompt"):
                 self.ignored.append(self._origins[name])
+            self._origins.pop(name, None)
             self.inputs[name] = value
         for missing in self._schema:
             if missing.required and missing.name not in self.inputs:

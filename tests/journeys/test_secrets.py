@@ -72,7 +72,11 @@ def test_a_dry_run_does_not_tell_what_the_operator_keeps_secret(tmp_path: Path, 
         order = {"model": "painter", "prompt": "a kite"}
         told = http.post("/v1/images/generations", json=order, headers={"x-repligate-dry-run": "1"})
         assert http.post("/v1/images/generations", json=order).status_code == 200
+        assert own_simulator.last().input["openai_api_key"] == "operators-own-key"
+        own_simulator.scene("openai/gpt-image-1", "fails", error="Incorrect API key provided: operators-own-key")
+        for more in ({}, {"openai_api_key": "the-clients-own"}):
+            failed = http.post("/v1/images/generations", json={**order, **more})
+            assert failed.json()["error"]["message"] == "The model failed: Incorrect API key provided: […]"
     shown = told.json()["inputs"][0]
     assert (shown["prompt"], shown["quality"], shown["openai_api_key"]) == ("a kite", "high", "[REDACTED]")
     assert "operators" not in told.text
-    assert own_simulator.last().input["openai_api_key"] == "operators-own-key"
