@@ -1,6 +1,8 @@
-# Two stages: the first installs what requirements.lock names, the second runs it as nobody in particular.
+# Two stages: the first installs what a lock names, the second runs it as nobody in particular. The lock is that of the
+# core; with PostgreSQL, Redis and traces it is `docker build --build-arg REQUIREMENTS=requirements-all.lock`.
 FROM python:3.13-slim AS build
-COPY requirements.lock /build/requirements.lock
+ARG REQUIREMENTS=requirements.lock
+COPY ${REQUIREMENTS} /build/requirements.lock
 RUN python -m venv /venv
 RUN /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /build/requirements.lock
 RUN mkdir /build/data

@@ -4,7 +4,12 @@
 #   make test        all tests; ARGS="-k stream" is passed on
 #   make lint        style, types, import contracts, lock files
 #   make test-all    all tests on every Python from 3.11 to 3.13 that is here
-#   make test-smoke  the quick tests on every such Python but the one in .venv
+#   make test-smoke  the quick tests on the newest such Python but the one in .venv
+#   make bench       ours beside a direct client, a bare relay and its peers, into docs/performance.md: a quarter of an hour
+#   make bench-short ours beside a direct client, on the screen: a minute
+#   make profile     the costliest functions of ours, for each request and for each relayed token
+#   make growth      what a call costs with up to ten million ledger entries: six minutes
+#   make soak        half an hour of mixed load, after which nothing may have grown; MINUTES=5 for less
 #   make lock        new lock files, after pyproject.toml changed; ARGS="--upgrade" takes the newest of everything
 #   make clean       remove what the other targets made
 #
@@ -21,7 +26,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashe
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DELETE_ON_ERROR:
-.PHONY: help serve test lint test-all test-smoke lock lock-check clean
+.PHONY: help serve test lint test-all test-smoke bench bench-short profile growth soak lock lock-check clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -43,19 +48,51 @@ test-all: test
 	.venv/bin/python tests/interpreters.py $(ARGS)
 
 test-smoke: .venv/requirements-dev.stamp
-	.venv/bin/python tests/interpreters.py -m 'not slow' tests/adapters tests/gateway $(ARGS)
+	.venv/bin/python tests/interpreters.py --newest -m 'not slow' tests/adapters tests/gateway $(ARGS)
+
+BENCHED = .venv/requirements.stamp .venv-peers/requirements.stamp benchmarks/peers/node_modules/.package-lock.json benchmarks/peers/debian/stamp
+
+# What it needs is installed side by side, for that is a part of its quarter of an hour.
+bench:
+	@$(MAKE) --no-print-directory -j4 $(BENCHED)
+	.venv/bin/python -m benchmarks $(ARGS)
+
+bench-short: .venv/requirements.stamp
+	.venv/bin/python -m benchmarks --short $(ARGS)
+
+profile: .venv/requirements.stamp
+	.venv/bin/python -m benchmarks profile $(ARGS)
+
+growth: .venv/requirements.stamp
+	.venv/bin/python -m benchmarks growth $(ARGS)
+
+MINUTES = 30
+
+soak: .venv/requirements.stamp
+	.venv/bin/python -m benchmarks soak --minutes $(MINUTES) $(ARGS)
+
+# Where nginx is not installed, Debian's is unpacked, and where that cannot be had either, a relay of our own is the floor.
+benchmarks/peers/debian/stamp:
+	@mkdir -p $(@D)
+	command -v nginx || (cd $(@D) && apt-get download -qq nginx && dpkg -x nginx_*.deb .) || echo "no nginx: our own relay instead"
+	@touch $@
+
+benchmarks/peers/node_modules/.package-lock.json: benchmarks/peers/package-lock.json
+	cd benchmarks/peers && npm ci --silent
 
 lock: .venv/requirements-dev.stamp
 	$(COMPILE) pyproject.toml -o requirements.lock $(ARGS)
 	$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock $(ARGS)
+	$(COMPILE) pyproject.toml --extra all -c requirements-dev.lock -o requirements-all.lock $(ARGS)
 	$(COMPILE) --group clients -o requirements-clients.lock $(ARGS)
+	$(COMPILE) --group peers -o requirements-peers.lock $(ARGS)
 	.venv/bin/python tests/locks.py stamp
 
 lock-check: .venv/requirements-dev.stamp
 	.venv/bin/python tests/locks.py check
 
 clean:
-	rm -rf .venv .venv-* tests/clients/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* tests/clients/node/node_modules benchmarks/peers/node_modules benchmarks/peers/debian .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/requirements.stamp: requirements.lock | .venv/bin/python
 	.venv/bin/python $(PIP_INSTALL) -r requirements.lock
@@ -69,7 +106,11 @@ clean:
 	.venv-clients/bin/python $(PIP_INSTALL) -r requirements-clients.lock
 	@touch $@
 
-.venv/bin/python .venv-clients/bin/python:
+.venv-peers/requirements.stamp: requirements-peers.lock | .venv-peers/bin/python
+	.venv-peers/bin/python $(PIP_INSTALL) -r requirements-peers.lock
+	@touch $@
+
+.venv/bin/python .venv-clients/bin/python .venv-peers/bin/python:
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv --clear $(@:/bin/python=)
 

@@ -1,11 +1,13 @@
 """What all adapters share: which models, which rules, and what preparing yields."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from adapters.formats import Format
+from adapters.functions import Tools
 from adapters.schema import Schema
 from adapters.wire.replicate import Inputs
 
@@ -25,7 +27,9 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     `stops` end a text and are not part of it. `limit` is in completion tokens; `cut` says that the model was not
     told of it, so the text is cut here. `counts` are the images wanted of each prediction; `last` takes them from
-    the end of what came. `thinking` says that the text begins inside the model's thoughts.
+    the end of what came. `thinking` says that the text begins inside the model's thoughts. `tools` may be called in
+    the text, and `format` is what it must have. `places` are the client's items that each prediction is about.
+    `seconds` is how long what comes will play.
     """
 
     stops: tuple[str, ...] = ()
@@ -34,6 +38,18 @@ class Reading(Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...] = ()
     last: bool = False
     thinking: bool = False
+    tools: Tools | None = None
+    format: Format | None = None
+    places: tuple[tuple[int, ...], ...] = ()
+    seconds: float | None = None
+
+
+class Mask(Struct, frozen=True):
+    """An input that is a mask: the colour that this model redraws, and whether only the transparency of what stands
+    there counts, because it is the picture itself."""
+
+    redrawn: Literal["white", "black"]
+    transparent: bool = False
 
 
 class Prepared(Struct, frozen=True):
@@ -45,6 +61,7 @@ class Prepared(Struct, frozen=True):
     adjusted: tuple[str, ...] = ()
     reading: Reading = Reading()
     origins: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
     @property
     def unsaid(self) -> list[str]:

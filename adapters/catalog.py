@@ -2,23 +2,40 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from adapters import families
 from adapters.base import Adapter
 from adapters.chat import ChatAdapter
+from adapters.embeddings import EmbeddingAdapter
 from adapters.images import ImageAdapter
+from adapters.moderations import ModerationAdapter
+from adapters.speech import SpeechAdapter
+from adapters.spoken import Spoken
+from adapters.transcription import TranscriptionAdapter
+from adapters.videos import VideoAdapter
 from adapters.wire.replicate import ModelRef
 
 GROUP = "repligate.adapters"
 """Entry points of this group name an adapter, or a sequence of them."""
 
-PLAIN: tuple[Adapter, ...] = (ChatAdapter(), ImageAdapter())
+PLAIN: tuple[Adapter, ...] = (
+    ChatAdapter(),
+    EmbeddingAdapter(),
+    ImageAdapter(),
+    SpeechAdapter(),
+    ModerationAdapter(),
+    TranscriptionAdapter(),
+    VideoAdapter(),
+)
 
 A = TypeVar("A")
+
+_REMEMBERED = 4096
 
 
 class Catalog:
@@ -27,20 +44,28 @@ class Catalog:
 
     def __init__(self, adapters: Iterable[Adapter]) -> None:
         self._adapters = (*PLAIN, *adapters)
+        # Asked with every call, mostly for the same few models.
+        self._best = lru_cache(_REMEMBERED)(self._most_specific)
 
     def find(self, kind: type[A], ref: ModelRef) -> A:
         """The adapter of this kind for a model; a bare version or a deployment gets the plain one unless a pattern
         names it. Raises LookupError for a kind nobody ships."""
-        best: A | None = None
+        if issubclass(kind, Spoken):
+            return kind(chat=self.find(ChatAdapter, ref))
+        best = self._best(cast(Hashable, kind), ref.path)
+        if best is None:
+            raise LookupError(f"there is no {kind.__name__} for {ref}")
+        return cast(A, best)
+
+    def _most_specific(self, kind: type[Any], path: str) -> Adapter | None:
+        best: Adapter | None = None
         rank = (-1, -1)
         for adapter in self._adapters:
             if not isinstance(adapter, kind):
                 continue
-            found = max((_rank(pattern, ref.path) for pattern in adapter.models), default=(-1, -1))
+            found = max((_rank(pattern, path) for pattern in adapter.models), default=(-1, -1))
             if found >= rank and found > (-1, -1):
                 best, rank = adapter, found
-        if best is None:
-            raise LookupError(f"there is no {kind.__name__} for {ref}")
         return best
 
 

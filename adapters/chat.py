@@ -6,11 +6,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from adapters.base import Adapter, Prepared, Rule, Stamp, Table
-from adapters.conversations import conversation, unheard
+from adapters.conversations import conversation, instructed, unheard
 from adapters.efforts import reasoning_effort
 from adapters.errors import Unsupported
 from adapters.fanout import seeded
+from adapters.formats import Format, format_of
+from adapters.functions import HERMES, Convention, Tools, tools_of
 from adapters.limits import MAX_TOKENS, limited
+from adapters.natives import fitting, format_inputs, holds, tool_inputs, tools_input
 from adapters.prompts import Manner, Placed, placed
 from adapters.refusals import refuse_other_kinds
 from adapters.schema import Schema
@@ -18,8 +21,10 @@ from adapters.streams import ChatStream
 from adapters.tables import Draft, into, nowhere, substituted
 from adapters.templates import template_named
 from adapters.usage import Counted
-from adapters.wire.chat import ChatCompletion, ChatRequest
+from adapters.wire.chat import ChatRequest
+from adapters.wire.chatted import ChatCompletion
 from adapters.wire.replicate import Inputs, Prediction
+from adapters.wire.tools import ResponseFormat
 
 _STOPS = ("stop_sequences", "stop", "stop_sequence", "stop_words", "stop_strings", "stop_tokens")
 _SEARCHES = {"web_search", "enable_web_search", "google_search", "use_search", "search"}
@@ -70,10 +75,7 @@ STANDARD: Table = {
     "web_search_options": _web_search,
     **dict.fromkeys(
         (
-            "logprobs",
-            "top_logprobs",
             "metadata",
-            "store",
             "service_tier",
             "prompt_cache_options",
             "prompt_cache_retention",
@@ -87,10 +89,13 @@ STANDARD: Table = {
 
 
 class ChatAdapter(Adapter, frozen=True, kw_only=True):
-    """Translates chat completions for a family. `thinking`: the template opens the model's thoughts before it."""
+    """Translates chat completions for a family. `thinking`: the template opens the model's thoughts before it.
+    `convention` is how it speaks of calls; `native` allows its own inputs for tools, if it has any."""
 
     manner: Manner = Manner()
     thinking: bool = False
+    convention: Convention = HERMES
+    native: bool = True
 
     def prepare(self, request: ChatRequest, schema: Schema) -> Prepared:
         """The inputs of n predictions. Raises InvalidRequest, Unsupported or MissingParameter; nothing was spent."""
@@ -98,15 +103,24 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         schema = self._schema(schema)
         refuse_other_kinds(schema, "chat")
         draft = Draft(self, schema)
-        words = placed(conversation(request.messages), schema, self._manner())
+        tools, wanted = self._tools(request, schema), self._format(request, schema)
+        talk = conversation(request.messages, tools.convention if tools else None)
+        talk = instructed(talk, *(part.instructions for part in (tools, wanted) if part))
+        words = placed(talk, schema, self._manner(), native=bool(tools and tools.native))
+        words = replace(words, stops=(*words.stops, *(tools.stops if tools else ())))
         draft.put("messages", words.inputs)
+        if tools and tools.native:
+            draft.put("tools", fitting(tool_inputs(tools, schema), schema))
+        if request.response_format and wanted:
+            draft.put("response_format", fitting(self._form(request.response_format, schema), schema))
         draft.translate(_parameters(request), {**STANDARD, **self.table})
         draft.ignored += [*unheard(request.messages), *(["messages.text"] if words.wordless else [])]
         self._put_stops(draft, request, schema, words)
         reading = limited(draft, request, schema, self.renamed("max_tokens") or MAX_TOKENS)
         draft.pass_on(request.extra)
         inputs = seeded(draft.finish(), schema, [1] * (request.n or 1))
-        return draft.prepared(inputs, replace(reading, stops=(*request.stops, *words.stops), thinking=self.thinking))
+        stops = (*request.stops, *words.stops)
+        return draft.prepared(inputs, replace(reading, stops=stops, thinking=self.thinking, tools=tools, format=wanted))
 
     def parse(
         self, request: ChatRequest, predictions: Sequence[Prediction], stamp: Stamp, prepared: Prepared
@@ -122,6 +136,19 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         """Tokens of the call, and on what grounds: for the books, and for the header that says they were estimated."""
         return ChatStream(request, Stamp("", 0, ""), prepared).counted(predictions)
 
+    def _tools(self, request: ChatRequest, schema: Schema) -> Tools | None:
+        native = self.native and tools_input(schema) is not None
+        return tools_of(request, self.convention, native=native)
+
+    def _format(self, request: ChatRequest, schema: Schema) -> Format | None:
+        wanted = request.response_format
+        if wanted is None:
+            return None
+        return format_of(wanted, native=holds(self._form(wanted, schema), wanted))
+
+    def _form(self, wanted: ResponseFormat, schema: Schema) -> Inputs:
+        return self.table.get("response_format", format_inputs)(wanted, schema)
+
     def _schema(self, schema: Schema) -> Schema:
         return substituted(schema, self.instead)
 
@@ -132,6 +159,7 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
         return Manner(
             template=template_named(row.template) if row.template else manner.template,
             base=manner.base and not row.template,
+            raw=manner.raw,
             mention=manner.mention,
             asking=manner.asking,
             showing=manner.showing,
@@ -158,8 +186,6 @@ def _parameters(request: ChatRequest) -> Mapping[str, Any]:
     nothing: tuple[object, ...] = ({},)
     trivial = {
         "service_tier": ("auto", "default"),
-        "logprobs": (False,),
-        "store": (False,),
         "metadata": nothing,
         "logit_bias": nothing,
     }
@@ -169,21 +195,16 @@ def _parameters(request: ChatRequest) -> Mapping[str, Any]:
 
 
 def _refuse_features(request: ChatRequest) -> None:
-    wanted = request.response_format
     for parameter, asked in (
-        ("tools", bool(request.tools)),
-        ("functions", bool(request.functions)),
-        ("tool_choice", _forces_tool(request.tool_choice)),
-        ("function_call", request.function_call not in (None, "none", "auto")),
-        ("response_format", wanted is not None and wanted.type != "text"),
+        # Whoever asks for them reads them: no model of Replicate's tells any.
+        ("top_logprobs", bool(request.top_logprobs)),
+        ("logprobs", bool(request.logprobs)),
         ("modalities", bool(request.modalities) and "audio" in (request.modalities or ())),
         ("audio", bool(request.audio)),
         ("moderation", bool(request.moderation)),
+        # Whoever has it stored will ask for it again; responses can be stored.
+        ("store", bool(request.store)),
     ):
         if asked:
             what = f"Unsupported parameter: '{parameter}' is not supported with this model."
             raise Unsupported(what, param=parameter)
-
-
-def _forces_tool(choice: str | dict[str, Any] | None) -> bool:
-    return choice not in (None, "none", "auto")

@@ -6,6 +6,7 @@
     │   └── Unsupported           this model, or this gateway, has no place for what was asked
     ├── ContentRefused       400  the model's own filter refused prompt or output
     └── PredictionFailed     500  the model ran and failed
+        ├── InvalidAnswer    502  it answered, and not in the form that was asked for
         ├── ModelBusy        503  the model's host has no room now
         └── PredictionStopped 504 it was canceled, or its deadline passed
 
@@ -70,6 +71,13 @@ class PredictionFailed(ApiError):
 
     code = "prediction_failed"
     should_retry = False
+
+
+class InvalidAnswer(PredictionFailed):
+    """The model answered twice, and not in the form that was asked for: no call that its function takes, no JSON that
+    the schema allows."""
+
+    status, code = 502, "invalid_answer"
 
 
 class ModelBusy(PredictionFailed):

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from adapters.schema import Input, Kind
+from adapters.resolving import Kind
+from adapters.schema import Input
 
 _SAME = ({"jpg", "jpeg"}, {"tif", "tiff"}, {"true", "yes", "on"}, {"false", "no", "off"})
 

@@ -1,4 +1,4 @@
-"""Images: a prompt in, pictures out, as many as were asked for."""
+"""Images: a prompt, or pictures, in; pictures out, as many as were asked for."""
 
 import re
 from base64 import b64encode
@@ -6,20 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from adapters.base import Adapter, Prepared, Reading, Stamp, Table
+from adapters.base import Adapter, Mask, Prepared, Reading, Stamp, Table
 from adapters.counts import shared_out
+from adapters.edits import Colour, address, mask_place, pictures_placed, redrawn
 from adapters.errors import ContentRefused, MissingParameter, PredictionFailed, Unsupported
 from adapters.failures import failure, hints_refusal
 from adapters.fanout import seeded
 from adapters.outputs import files_of
 from adapters.prompts import carrier_of
 from adapters.refusals import refuse_other_kinds
-from adapters.schema import Schema
+from adapters.schema import Input, Schema
 from adapters.sizes import AUTO, size_rule
 from adapters.tables import Draft, into, substituted
 from adapters.usage import logged_tokens
-from adapters.wire.images import Image, ImageFile, ImageRequest, ImagesResponse, ImagesUsage, InputTokensDetails
+from adapters.wire.images import (
+    Image,
+    ImageEditRequest,
+    ImageEvent,
+    ImageFile,
+    ImagesResponse,
+    ImagesUsage,
+    InputTokensDetails,
+    PicturesRequest,
+)
 from adapters.wire.replicate import Inputs, Prediction
 
 _PROMPTS = ("prompt", "text", "text_prompt", "prompt_text", "input_prompt", "positive_prompt", "caption", "description")
@@ -43,6 +54,15 @@ def _style(value: Any, schema: Schema) -> Inputs:
     return {given.name: value} if given else {}
 
 
+def _background(value: Any, schema: Schema) -> Inputs:
+    given = schema.get("background", "background_type")
+    if given and given.kind in ("string", "any") and given.medium is None:
+        word = "rgba" if value == "transparent" and given.name == "background_type" else value
+        return {given.name: word}
+    switch = schema.get("transparent_background", "transparent")
+    return {switch.name: value == "transparent"} if switch and switch.kind == "boolean" else {}
+
+
 def _compression(value: Any, schema: Schema) -> Inputs:
     given = schema.get("output_compression", "output_quality", "jpeg_quality", "image_quality", "quality")
     return {given.name: value} if given and given.kind in ("integer", "number") and not given.enum else {}
@@ -52,7 +72,8 @@ STANDARD: Table = {
     "size": size_rule,
     "quality": _quality,
     "style": _style,
-    "background": into("background"),
+    "background": _background,
+    "input_fidelity": into("input_fidelity"),
     "output_format": into("output_format", "image_format", "output_type", "format", "file_format"),
     "output_compression": _compression,
     "moderation": into("moderation", "moderation_level"),
@@ -64,31 +85,40 @@ _TRIVIAL = {"size": AUTO, "quality": "auto", "background": "auto", "moderation":
 
 
 class ImageAdapter(Adapter, frozen=True, kw_only=True):
-    """Translates image generations for a family. `counting` names the inputs that set how many pictures a prediction
-    makes, where the usual names do not; () says there is none."""
+    """Translates generations, edits and variations for a family.
+
+    `counting` names the inputs that set how many pictures a prediction makes, where the usual names do not; () says
+    there is none. `pictures` names the input for the client's picture, where the schema does not show it; `redraws`
+    is the colour of a mask that is drawn anew, where its description does not say.
+    """
 
     counting: tuple[str, ...] | None = None
+    pictures: tuple[str, ...] = ()
+    redraws: Colour | None = None
 
-    def prepare(self, request: ImageRequest, schema: Schema) -> Prepared:
+    def prepare(self, request: PicturesRequest, schema: Schema) -> Prepared:
         """The inputs of as many predictions as n pictures take. Raises InvalidRequest, Unsupported or
         MissingParameter; nothing was spent."""
-        if request.stream:
-            raise Unsupported("Unsupported parameter: 'stream' is not supported with this model.", param="stream")
         schema = substituted(schema, self.instead)
         refuse_other_kinds(schema, "images")
         draft = Draft(self, schema)
-        draft.put("prompt", self._prompted(request, schema))
+        masks: Mapping[str, Mask] = {}
+        if isinstance(request, ImageEditRequest):
+            masks = self._picture(draft, request, schema)
+        else:
+            draft.put("prompt", self._prompted(request, schema))
         draft.translate(_parameters(request), {**STANDARD, **self.table})
-        if request.partial_images:
-            draft.ignored.append("partial_images")
         draft.pass_on(request.extra)
         whole = draft.finish()
         shares = shared_out(request.n, whole, schema, self.renamed("n") or self.counting)
         inputs = seeded(whole, schema, shares.counts)
         told = [{**each, **share} for each, share in zip(inputs, shares.inputs, strict=True)]
-        return draft.prepared(told, Reading(counts=shares.counts, last=not shares.field))
+        reading = Reading(counts=shares.counts, last=not shares.field)
+        if request.partial_images and not (reading.last and schema.output == "files"):
+            draft.ignored.append("partial_images")
+        return replace(draft.prepared(told, reading), masks=masks)
 
-    def files(self, request: ImageRequest, predictions: Sequence[Prediction], prepared: Prepared) -> list[str]:
+    def files(self, request: PicturesRequest, predictions: Sequence[Prediction], prepared: Prepared) -> list[str]:
         """The pictures' addresses (URLs, data URIs), exactly the n asked for, in the predictions' order.
 
         Raises what a failed prediction means; ContentRefused or PredictionFailed when fewer came than were asked for.
@@ -108,7 +138,7 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         return found
 
     def parse(
-        self, request: ImageRequest, files: Sequence[ImageFile], predictions: Sequence[Prediction], stamp: Stamp
+        self, request: PicturesRequest, files: Sequence[ImageFile], predictions: Sequence[Prediction], stamp: Stamp
     ) -> ImagesResponse:
         """The reply: base64 or URLs as asked; `ImageFile.content` must be there for base64 (see `wants_content`)."""
         revised = _revised(predictions)
@@ -125,16 +155,63 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
             created=stamp.created, data=images, output_format=_format(files), usage=_usage(predictions)
         )
 
-    def wants_content(self, request: ImageRequest) -> bool:
+    def drafts(self, request: PicturesRequest, prepared: Prepared) -> int:
+        """How many partial pictures the client wants and this model may show."""
+        return 0 if "partial_images" in prepared.ignored else request.partial_images or 0
+
+    def partial(self, request: PicturesRequest, file: ImageFile, number: int, stamp: Stamp) -> ImageEvent:
+        """A draft, as a streamed reply tells of it."""
+        return replace(_event(request, "partial_image", file, stamp), partial_image_index=number)
+
+    def completed(
+        self, request: PicturesRequest, files: Sequence[ImageFile], predictions: Sequence[Prediction], stamp: Stamp
+    ) -> tuple[ImageEvent, ...]:
+        """The pictures, as a streamed reply tells of them."""
+        usage = _usage(predictions)
+        return tuple(replace(_event(request, "completed", each, stamp), usage=usage) for each in files)
+
+    def wants_content(self, request: PicturesRequest) -> bool:
         """The reply is base64: asked for, or what clients expect of a model with this name."""
         if request.response_format:
             return request.response_format == "b64_json"
         return request.model.rpartition("/")[2].startswith("gpt-image")
 
-    def _prompted(self, request: ImageRequest, schema: Schema) -> Inputs:
-        names = self.renamed("prompt")
+    def _picture(self, draft: Draft, request: ImageEditRequest, schema: Schema) -> Mapping[str, Mask]:
+        """Places the client's pictures, mask and words; gives the masks among the inputs."""
+        draft.put("image", pictures_placed(request, schema, (*self.renamed("image"), *self.pictures)))
+        found = self._carrier(request, schema)
+        if found and request.prompt.strip():
+            draft.put("prompt", {found.name: [request.prompt] if found.kind == "array" else request.prompt})
+        elif request.prompt.strip():
+            draft.ignored.append("prompt")
+        elif found and not found.settled:
+            raise MissingParameter("Missing required parameter: 'prompt'.", param="prompt")
+        return self._masked(draft, request, schema)
+
+    def _masked(self, draft: Draft, request: ImageEditRequest, schema: Schema) -> Mapping[str, Mask]:
+        place = mask_place(schema, self.renamed("mask"))
+        if request.mask and place is None:
+            raise Unsupported("This model takes no mask.", param="mask")
+        # As at OpenAI, a picture's own transparency is the mask where there is no other.
+        implied = place is not None and not (place.settled or place.name in request.extra)
+        if place is None or not (request.mask or implied):
+            return {}
+        given = address(request.mask or request.images[0], "mask" if request.mask else "image")
+        if not given.startswith("data:"):
+            raise MissingParameter(
+                "This model needs a mask in its own colours: send it as a file, a file id or a data URI.", param="mask"
+            )
+        draft.put("mask", {place.name: [given] if place.many else given})
+        return {place.name: Mask(self.redraws or redrawn(place), transparent=request.mask is None)}
+
+    def _carrier(self, request: PicturesRequest, schema: Schema) -> Input | None:
         usual = next((each for each in map(schema.get, _PROMPTS) if each and each.text), None)
-        found = schema.get(*names) or usual or carrier_of(schema)
+        found = schema.get(*self.renamed("prompt")) or usual
+        # Beside pictures, a text of any other name is more likely a knob than a place for words.
+        return found if found or isinstance(request, ImageEditRequest) else carrier_of(schema)
+
+    def _prompted(self, request: PicturesRequest, schema: Schema) -> Inputs:
+        found = self._carrier(request, schema)
         if found is None:
             edits = " It works on an image: use /v1/images/edits." if schema.files else ""
             raise Unsupported(f"This model takes no prompt.{edits}", param="prompt")
@@ -143,8 +220,8 @@ class ImageAdapter(Adapter, frozen=True, kw_only=True):
         return {found.name: [request.prompt] if found.kind == "array" else request.prompt}
 
 
-def _parameters(request: ImageRequest) -> Mapping[str, Any]:
-    given = {name: getattr(request, name) for name in STANDARD}
+def _parameters(request: PicturesRequest) -> Mapping[str, Any]:
+    given = {name: getattr(request, name, None) for name in STANDARD}
     return {name: value for name, value in given.items() if value != _TRIVIAL.get(name)}
 
 
@@ -171,6 +248,19 @@ def _format(files: Sequence[ImageFile]) -> str | UnsetType:
     kinds = {each.content_type.partition(";")[0] for each in files}
     kind = kinds.pop() if len(kinds) == 1 else ""
     return {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}.get(kind, UNSET)
+
+
+def _event(request: PicturesRequest, step: str, file: ImageFile, stamp: Stamp) -> ImageEvent:
+    noun = "image_edit" if isinstance(request, ImageEditRequest) else "image_generation"
+    return ImageEvent(
+        type=f"{noun}.{step}",
+        b64_json=b64encode(file.content or b"").decode(),
+        created_at=stamp.created,
+        size=request.size or AUTO,
+        quality=request.quality or "auto",
+        background=request.background or "auto",
+        output_format=_format([file]),
+    )
 
 
 def _usage(predictions: Sequence[Prediction]) -> ImagesUsage | UnsetType:

@@ -64,6 +64,15 @@ def medium_of_address(text: str) -> Medium | None:
     return _EXTENSIONS.get(found[1], "unknown") if found else "unknown"
 
 
+def ending_of(value: Any) -> str | None:
+    """The file name's ending of the first address in an output, where it has one that is known."""
+    if isinstance(value, str):
+        found = _EXTENSION.search(value.lower()) if medium_of_address(value) else None
+        return found[1] if found and found[1] in _EXTENSIONS else None
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return next(filter(None, map(ending_of, values)), None)
+
+
 def medium_of_output(value: Any) -> Medium | None:
     """Of the first address in an output of whatever shape; None when it holds none."""
     if isinstance(value, str):

@@ -23,7 +23,7 @@ PROMPTS = (
 )  # fmt: skip
 SYSTEMS = ("system_prompt", "system_message", "system_instruction", "system_instructions", "system", "instructions")
 HISTORIES = ("message_history", "chat_history", "conversation_history", "history")
-_THINGS: Mapping[str, str] = {"image": "images", "audio": "audio", "video": "videos"}
+_THINGS: Mapping[str, str] = {"image": "images", "audio": "audio", "video": "videos", "file": "files"}
 WHOLE = "{prompt}"
 """A `prompt_template` that adds nothing."""
 
@@ -43,13 +43,15 @@ _SYSTEM_PLACES = ("{system_prompt}", "{system_message}", "{system}")
 class Manner(Struct, frozen=True, kw_only=True):
     """What the schema does not tell of a family's prompts.
 
-    `template` is the markup it was trained on; `base` says it was trained on none and only goes on writing;
+    `template` is the markup it was trained on; `base` says it was trained on none and only goes on writing, and `raw`
+    that the words are no turn but a text to go on with;
     `mention` is how its prompt speaks of a picture's input (`{name}`); `asking` are inputs that go with words,
     `showing` those that go with a picture alone.
     """
 
     template: Template | None = None
     base: bool = False
+    raw: bool = False
     mention: str = ""
     asking: Mapping[str, Any] = {}
     showing: Mapping[str, Any] = {}
@@ -66,8 +68,9 @@ class Placed(Struct, frozen=True):
     wordless: bool = False
 
 
-def placed(talk: Conversation, schema: Schema, manner: Manner) -> Placed:
-    """The conversation as this model's inputs: a list of messages where it takes one, else a prompt.
+def placed(talk: Conversation, schema: Schema, manner: Manner, *, native: bool = False) -> Placed:
+    """The conversation as this model's inputs: a list of messages where it takes one, else a prompt. `native` says
+    that the model knows tools: calls and results then stand in the list as they came.
 
     Raises Unsupported for files the model has no place for.
     """
@@ -75,7 +78,7 @@ def placed(talk: Conversation, schema: Schema, manner: Manner) -> Placed:
     listing = schema.get(*MESSAGES) or _told_by_list(carrier, schema)
     alone = len(talk.turns) == 1
     if listing and not (talk.files and carrier and alone):
-        return Placed({listing.name: _listed(talk, listing)})
+        return Placed({listing.name: _listed(talk, listing, native=native)})
     files, names = _files(talk, schema, manner)
     silent = not talk.text.strip()
     if carrier is None and not files:
@@ -103,6 +106,10 @@ def carrier_of(schema: Schema, manner: Manner | None = None) -> Input | None:
     of a usual name, else the only text there is."""
     if manner and (told := schema.get(*manner.prompts)):
         return told
+    return schema.known(_usual)
+
+
+def _usual(schema: Schema) -> Input | None:
     named = [found for name in PROMPTS if (found := schema.get(name)) and _wordy(found)]
     others = (*SYSTEMS, *HISTORIES, *MESSAGES, "prompt_template")
     free = [each for each in schema if each.text and each.name not in others and not _NEVER.search(each.name)]
@@ -161,7 +168,8 @@ def _plain(talk: Conversation, carrier: Input, system: Input | None, manner: Man
     rest = "" if apart else clean(talk.system)
     if _single(talk) and not (rest and not manner.base):
         text = "\n\n".join(filter(None, (rest, clean(talk.said[0].text))))
-        return Placed({carrier.name: _shaped(text, carrier), **apart}, TRANSCRIPT.stops if manner.base else ())
+        stops = TRANSCRIPT.stops if manner.base and not manner.raw else ()
+        return Placed({carrier.name: _shaped(text, carrier), **apart}, stops)
     said = tuple(Said(turn.role, clean(turn.text)) for turn in talk.said)
     return Placed({carrier.name: _shaped(TRANSCRIPT.render(rest, said), carrier), **apart}, TRANSCRIPT.stops)
 
@@ -197,9 +205,15 @@ def _shaped(text: str, carrier: Input) -> Any:
     return [text] if carrier.kind == "array" else text
 
 
-def _listed(talk: Conversation, listing: Input) -> Any:
-    system: list[dict[str, Any]] = [{"role": "system", "content": talk.system}] if talk.system else []
-    messages = [*system, *({"role": turn.role, "content": _content(turn.text, turn.files)} for turn in talk.turns)]
+def _listed(talk: Conversation, listing: Input, *, native: bool) -> Any:
+    system: list[Mapping[str, Any]] = [{"role": "system", "content": talk.system}] if talk.system else []
+    messages = [
+        *system,
+        *(
+            turn.message if native and turn.message else {"role": turn.role, "content": _content(turn.text, turn.files)}
+            for turn in talk.turns
+        ),
+    ]
     return json.dumps(messages, ensure_ascii=False) if listing.kind == "string" else messages
 
 
@@ -225,7 +239,7 @@ def _mentioning(talk: Conversation, mentions: list[str]) -> Conversation:
 def _files(talk: Conversation, schema: Schema, manner: Manner) -> tuple[Inputs, list[str]]:
     inputs: Inputs = {}
     names: list[str] = []
-    for medium in ("image", "audio", "video"):
+    for medium in ("image", "audio", "video", "file"):
         given = [each for each in talk.files if each.medium == medium]
         if given:
             inputs |= _attached(given, places_for(schema, medium, manner.images), names)
@@ -251,7 +265,8 @@ def _a(medium: str | None) -> str:
 
 def _attached(given: list[Attached], places: list[Input], names: list[str]) -> Inputs:
     if not places:
-        raise Unsupported(f"This model takes no {_THINGS[given[0].medium]}.", param=given[0].path)
+        hint = ": send their text, or pictures of them" if given[0].medium == "file" else ""
+        raise Unsupported(f"This model takes no {_THINGS[given[0].medium]}{hint}.", param=given[0].path)
     if many := next((place for place in places if place.many), None):
         if many.longest is not None and len(given) > many.longest:
             most = f"This model takes {many.longest} {_THINGS[given[0].medium]} at most."

@@ -1,9 +1,12 @@
-"""References and unions in a Replicate OpenAPI document, and the same document as plain JSON Schema."""
+"""The nodes of a Replicate OpenAPI document, references and unions followed; and the same as plain JSON Schema."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 Node = dict[str, Any]
+Kind = Literal["string", "integer", "number", "boolean", "array", "object", "any"]
+
+_KINDS: Mapping[str, Kind] = {kind: kind for kind in ("string", "integer", "number", "boolean", "array", "object")}
 
 _DEPTH = 12
 _MARKS = ("default", "description", "title", "x-order", "nullable")
@@ -53,6 +56,29 @@ class Resolver:
         for step in reference.removeprefix("#/").split("/"):
             node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
         return dict(node) if isinstance(node, Mapping) else {}
+
+
+def kind_of(node: Node) -> Kind:
+    """The JSON type of a node, or that of the values it lists."""
+    declared = node.get("type")
+    if isinstance(declared, str):
+        return _KINDS.get(declared, "any")
+    values = [value for value in node.get("enum") or () if value is not None]
+    if values and all(isinstance(value, str) for value in values):
+        return "string"
+    if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return "integer"
+    return "array" if "items" in node else "any"
+
+
+def number_of(value: Any) -> float | None:
+    """A number; None for anything else, booleans too."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def members(value: Any) -> Node:
+    """An object of a document; {} for what is none."""
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def validatable(declared: Node, document: Mapping[str, Any]) -> Node:

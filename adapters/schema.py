@@ -1,26 +1,23 @@
 """What a model version declares: its inputs as one flat list, its output, and a validator."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jsonschema_rs
 from msgspec import UNSET, Struct, UnsetType
 
+from adapters.answers import OutputKind, is_vector, names_in, output_of
 from adapters.errors import InvalidRequest
-from adapters.media import EMBEDDABLE, Medium, medium_of_name, medium_of_output
-from adapters.resolving import Node, Resolver, validatable
+from adapters.media import EMBEDDABLE, Medium, ending_of, medium_of_name, medium_of_output
+from adapters.resolving import Kind, Node, Resolver, kind_of, members, number_of, validatable
 
-Kind = Literal["string", "integer", "number", "boolean", "array", "object", "any"]
-OutputKind = Literal["text", "stream", "file", "files", "vectors", "object", "number", "any"]
+T = TypeVar("T")
 
-_KINDS: Mapping[str, Kind] = {kind: kind for kind in ("string", "integer", "number", "boolean", "array", "object")}
 # An open lower bound has no smallest number above it that a model would understand; a hundredth is what models
 # with a closed one write.
 _ABOVE = 0.01
-_VECTORS = re.compile(r"embed|vector|features", re.IGNORECASE)
 
 
 class Input(Struct, frozen=True, kw_only=True):
@@ -69,11 +66,20 @@ class Schema:
     Outputs are judged by their value: `output` and `medium` are hints.
     """
 
-    def __init__(self, inputs: Mapping[str, Input], output: OutputKind, document: Node, example: Node) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, Input],
+        output: OutputKind,
+        document: Node,
+        example: Node,
+        declared: frozenset[str] = frozenset(),
+    ) -> None:
         self.inputs: Mapping[str, Input] = MappingProxyType(dict(inputs))
         self.output = output
+        self._declared = declared
         self._document = document
         self._example = example
+        self._known: dict[Callable[[Schema], Any], Any] = {}
 
     @classmethod
     def parse(cls, openapi_schema: Mapping[str, Any], example: Mapping[str, Any] | None = None) -> "Schema":
@@ -82,17 +88,33 @@ class Schema:
         resolver = Resolver(openapi_schema)
         declared = resolver.resolved(resolver.component("Input"))
         required = {name for name in declared.get("required") or () if isinstance(name, str)}
-        shown = _dict(_dict(example).get("input"))
+        shown = members(members(example).get("input"))
         inputs = {
-            name: _input(name, resolver.resolved(_dict(node)), resolver, required, shown.get(name))
-            for name, node in _ordered(_dict(declared.get("properties")))
+            name: _input(name, resolver.resolved(members(node)), resolver, required, shown.get(name))
+            for name, node in _ordered(members(declared.get("properties")))
         }
-        output = _output(resolver.resolved(resolver.component("Output")), resolver)
-        return cls(inputs, output, validatable(declared, openapi_schema), _dict(example))
+        answer = resolver.resolved(resolver.component("Output"))
+        return cls(
+            inputs,
+            output_of(answer, resolver),
+            validatable(declared, openapi_schema),
+            members(example),
+            frozenset(members(answer.get("properties"))),
+        )
 
     def get(self, *names: str) -> Input | None:
         """The first of these inputs that the model has."""
-        return next((self.inputs[name] for name in names if name in self.inputs), None)
+        for name in names:
+            if found := self.inputs.get(name):
+                return found
+        return None
+
+    def known(self, find: Callable[["Schema"], T]) -> T:
+        """What `find` makes of this schema, which is always the same: found once, for it is asked with every call."""
+        if find not in self._known:
+            self._known[find] = find(self)
+        found: T = self._known[find]
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self.inputs
@@ -103,7 +125,7 @@ class Schema:
     @property
     def example(self) -> Mapping[str, Any]:
         """The inputs of the model's own example; {} without one."""
-        return _dict(self._example.get("input"))
+        return members(self._example.get("input"))
 
     @cached_property
     def medium(self) -> Medium | None:
@@ -111,14 +133,29 @@ class Schema:
         return medium_of_output(self._example.get("output"))
 
     @property
+    def output_shown(self) -> Any:
+        """The output of the model's own example; None without one."""
+        return self._example.get("output")
+
+    @cached_property
+    def ending(self) -> str | None:
+        """The ending of the example's output file; None where none shows."""
+        return ending_of(self._example.get("output"))
+
+    @property
     def answered(self) -> bool:
         """There is an example with an output."""
         return self._example.get("output") is not None
 
     @cached_property
+    def answers(self) -> frozenset[str]:
+        """The names in what it answers, as declared and as its example shows."""
+        return self._declared | frozenset(names_in(self._example.get("output")))
+
+    @cached_property
     def embeds(self) -> bool:
         """The example's output is a vector, or a list of them."""
-        return self.output == "vectors" or _vector(self._example.get("output"))
+        return self.output == "vectors" or is_vector(self._example.get("output"))
 
     @cached_property
     def files(self) -> tuple[Input, ...]:
@@ -145,10 +182,6 @@ class Schema:
             return jsonschema_rs.Draft202012Validator({}, mask="the value")
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
 def _ordered(properties: Node) -> list[tuple[str, Any]]:
     # Every property had `x-order` in January 2025, a record of October 2025 none: the given order then counts.
     def place(item: tuple[str, Any]) -> float:
@@ -159,19 +192,19 @@ def _ordered(properties: Node) -> list[tuple[str, Any]]:
 
 
 def _input(name: str, node: Node, resolver: Resolver, required: set[str], shown: Any) -> Input:
-    kind = _kind(node)
-    item = resolver.resolved(_dict(node.get("items"))) if kind == "array" else {}
+    kind = kind_of(node)
+    item = resolver.resolved(members(node.get("items"))) if kind == "array" else {}
     words = " ".join(str(node.get(key) or "") for key in ("title", "description"))
     low, high = _bounds(node, kind)
     return Input(
         name=name,
         kind=kind,
-        item=_kind(item) if item else "any",
+        item=kind_of(item) if item else "any",
         enum=tuple(value for value in node.get("enum") or () if value is not None),
         default=_default(node),
         minimum=low,
         maximum=high,
-        step=_number(node.get("multipleOf")),
+        step=number_of(node.get("multipleOf")),
         longest=node.get("maxItems") if kind == "array" else node.get("maxLength"),
         required=name in required,
         nullable=bool(node.get("nullable")),
@@ -181,18 +214,6 @@ def _input(name: str, node: Node, resolver: Resolver, required: set[str], shown:
     )
 
 
-def _kind(node: Node) -> Kind:
-    declared = node.get("type")
-    if isinstance(declared, str):
-        return _KINDS.get(declared, "any")
-    values = [value for value in node.get("enum") or () if value is not None]
-    if values and all(isinstance(value, str) for value in values):
-        return "string"
-    if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return "integer"
-    return "array" if "items" in node else "any"
-
-
 def _default(node: Node) -> Any | UnsetType:
     value = node.get("default", UNSET)
     return UNSET if value is None and not node.get("nullable") else value
@@ -200,21 +221,17 @@ def _default(node: Node) -> Any | UnsetType:
 
 def _bounds(node: Node, kind: Kind) -> tuple[float | None, float | None]:
     gap = 1 if kind == "integer" else _ABOVE
-    low, high = _number(node.get("minimum", node.get("ge"))), _number(node.get("maximum", node.get("le")))
+    low, high = number_of(node.get("minimum", node.get("ge"))), number_of(node.get("maximum", node.get("le")))
     above, below = node.get("exclusiveMinimum", node.get("gt")), node.get("exclusiveMaximum", node.get("lt"))
     if above is True and low is not None:
         low += gap
-    elif (number := _number(above)) is not None:
+    elif (number := number_of(above)) is not None:
         low = number + gap
     if below is True and high is not None:
         high -= gap
-    elif (number := _number(below)) is not None:
+    elif (number := number_of(below)) is not None:
         high = number - gap
     return low, high
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _medium(name: str, node: Node, item: Node, words: str, shown: Any) -> Medium | None:
@@ -225,45 +242,6 @@ def _medium(name: str, node: Node, item: Node, words: str, shown: Any) -> Medium
     # A few models take a picture's address as a plain string; only names that leave no doubt count.
     plain = node.get("type") == "string" and not node.get("enum") and name.lower() in EMBEDDABLE
     return EMBEDDABLE[name.lower()] if plain else None
-
-
-def _output(node: Node, resolver: Resolver) -> OutputKind:
-    kind = _kind(node)
-    if kind == "string":
-        return "file" if node.get("format") == "uri" else "text"
-    if kind in ("integer", "number", "boolean"):
-        return "number"
-    if kind == "array":
-        return _list_output(node, resolver)
-    return _object_output(node, resolver) if kind == "object" or "properties" in node else "any"
-
-
-def _object_output(node: Node, resolver: Resolver) -> OutputKind:
-    for name, held in _dict(node.get("properties")).items():
-        if _VECTORS.search(name) and _kind(resolver.resolved(_dict(held))) == "array":
-            return "vectors"
-    return "object"
-
-
-def _list_output(node: Node, resolver: Resolver) -> OutputKind:
-    item = resolver.resolved(_dict(node.get("items")))
-    inner = resolver.resolved(_dict(item.get("items"))) if _kind(item) == "array" else item
-    kind = _kind(inner)
-    if kind == "string":
-        return "files" if inner.get("format") == "uri" else "stream"
-    if kind in ("integer", "number"):
-        return "vectors"
-    return _object_output(inner, resolver) if kind == "object" or "properties" in inner else "any"
-
-
-def _vector(value: Any) -> bool:
-    while isinstance(value, list) and value and isinstance(value[0], list):
-        value = value[0]
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]
-    if isinstance(value, dict):
-        return any(_vector(inner) for key, inner in value.items() if _VECTORS.search(key))
-    return isinstance(value, list) and len(value) >= 16 and all(_number(each) is not None for each in value)
 
 
 def _missing_name(message: str) -> str:

@@ -7,10 +7,9 @@ from adapters.base import Adapter, Adjusted, Prepared, Reading, Rule, Table
 from adapters.errors import InvalidRequest, MissingParameter
 from adapters.fitting import Fitted, fitted
 from adapters.schema import Input, Schema
-from adapters.wire.base import invalid_value
+from adapters.wire.base import PASSTHROUGH, invalid_value
 from adapters.wire.replicate import Inputs
 
-_PASSTHROUGH = "replicate"
 _NEUTRAL = "negative_prompt"
 _FREE = ("string", "array", "object", "any")
 
@@ -76,14 +75,14 @@ class Draft:
         Raises InvalidRequest for a value that its input cannot take at all.
         """
         for name, value in extra.items():
-            if name != _PASSTHROUGH:
+            if name != PASSTHROUGH:
                 self._pass(name, value)
-        raw = extra.get(_PASSTHROUGH)
+        raw = extra.get(PASSTHROUGH)
         if raw is not None and not isinstance(raw, dict):
             raise InvalidRequest(
-                f"Invalid type for '{_PASSTHROUGH}': expected an object.", param=_PASSTHROUGH, code="invalid_type"
+                f"Invalid type for '{PASSTHROUGH}': expected an object.", param=PASSTHROUGH, code="invalid_type"
             )
-        self.put(_PASSTHROUGH, raw or {})
+        self.put(PASSTHROUGH, raw or {})
 
     def finish(self) -> Inputs:
         """The input, whole: the operator's fixed ones on top, required ones filled where the model itself shows what
@@ -177,6 +176,8 @@ class Draft:
 def _reason(missing: Input) -> str:
     if missing.medium == "image":
         return "This model works on an image: give its address by this name, or use /v1/images/edits."
+    if missing.medium == "audio":
+        return "This model works on a recording: give its address by this name; the gateway's operator can set one."
     if missing.secret:
         return "This model cannot run without it; the gateway's operator can set it for everyone."
     return "This model cannot run without it; give it by this name."

@@ -42,11 +42,12 @@ class Thoughts:
         self._close = _USUAL if inside else ""
         self._fresh = self._lead = True
         self._thought = inside
-        self._answering = False
+        self.over = False
+        """The answer has begun: whatever comes is part of it."""
 
     def feed(self, text: str) -> Told:
         """What is certain by now."""
-        if self._answering:
+        if self.over:
             return Told(answer=text)
         self._held += text
         return self._take(last=False)
@@ -69,7 +70,7 @@ class Thoughts:
 
     def _begin(self, *, last: bool) -> str:
         bare = self._held.lstrip()
-        if self._answering or (last and not bare):
+        if self.over or (last and not bare):
             text, self._held = "" if self._thought else self._held, ""
             return text
         for tag, close in _TAGS.items():
@@ -82,7 +83,7 @@ class Thoughts:
             return ""
         if not last and any(mark.startswith(bare) for mark in (*_TAGS, *_BRIDGES)):
             return ""
-        text, self._held, self._answering = bare if self._thought else self._held, "", True
+        text, self._held, self.over = bare if self._thought else self._held, "", True
         return text
 
     def _think(self, *, last: bool) -> str:

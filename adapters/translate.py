@@ -8,25 +8,49 @@ import msgspec
 from adapters.base import Adapter, Prepared
 from adapters.catalog import Catalog, shipped
 from adapters.chat import ChatAdapter
+from adapters.completions import CompletionAdapter
+from adapters.embeddings import EmbeddingAdapter
 from adapters.errors import ApiError, InvalidRequest
 from adapters.images import ImageAdapter
+from adapters.moderations import ModerationAdapter
+from adapters.responses import ResponsesAdapter
 from adapters.schema import Schema
+from adapters.speech import SpeechAdapter
+from adapters.spoken import Spoken
+from adapters.transcription import TranscriptionAdapter
+from adapters.videos import VideoAdapter
+from adapters.wire.audio import SpeechRequest, TranscriptionRequest, TranslationRequest
 from adapters.wire.base import Request, decode
 from adapters.wire.chat import ChatRequest
-from adapters.wire.images import ImageRequest
+from adapters.wire.completions import CompletionRequest
+from adapters.wire.embeddings import EmbeddingRequest
+from adapters.wire.images import ImageEditRequest, ImageRequest, ImageVariationRequest
+from adapters.wire.moderations import ModerationRequest
 from adapters.wire.replicate import ModelRef
+from adapters.wire.responses import ResponsesRequest
+from adapters.wire.videos import VideoRequest
 
 
 class KindOf(NamedTuple):
     """The adapter and the request that a kind's name stands for."""
 
-    adapter: type[Adapter]
+    adapter: type[Adapter | Spoken]
     request: type[Request]
 
 
 KINDS: Mapping[str, KindOf] = {
     "chat": KindOf(ChatAdapter, ChatRequest),
+    "completions": KindOf(CompletionAdapter, CompletionRequest),
+    "embeddings": KindOf(EmbeddingAdapter, EmbeddingRequest),
+    "responses": KindOf(ResponsesAdapter, ResponsesRequest),
     "images": KindOf(ImageAdapter, ImageRequest),
+    "edits": KindOf(ImageAdapter, ImageEditRequest),
+    "moderations": KindOf(ModerationAdapter, ModerationRequest),
+    "variations": KindOf(ImageAdapter, ImageVariationRequest),
+    "speech": KindOf(SpeechAdapter, SpeechRequest),
+    "transcriptions": KindOf(TranscriptionAdapter, TranscriptionRequest),
+    "translations": KindOf(TranscriptionAdapter, TranslationRequest),
+    "videos": KindOf(VideoAdapter, VideoRequest),
 }
 
 

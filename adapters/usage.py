@@ -6,7 +6,7 @@ from math import ceil
 from typing import Literal, NamedTuple
 
 from adapters.stops import BYTES_PER_TOKEN
-from adapters.wire.chat import CompletionDetails, Usage
+from adapters.wire.chatted import CompletionDetails, Usage
 from adapters.wire.replicate import Prediction
 
 Basis = Literal["metrics", "logs", "estimated"]
@@ -40,16 +40,23 @@ class Counted(NamedTuple):
 
 def counted(prediction: Prediction | None, prompt: str, answer: str, thought: str = "") -> Counted:
     """One prediction's tokens: its metrics, else its logs, else an estimate from the texts."""
-    guess_in, guess_out, guess_thought = estimated(prompt), estimated(thought + answer), estimated(thought)
-    if prediction is None:
-        return Counted(guess_in, guess_out, guess_thought)
-    metrics, logged = prediction.metrics, logged_tokens(prediction.logs)
-    thinking = logged.get("reasoning", guess_thought)
-    if metrics and metrics.input_tokens is not None and metrics.output_tokens is not None:
-        return Counted(metrics.input_tokens, metrics.output_tokens, thinking, "metrics")
+    metrics = prediction.metrics if prediction else None
+    told = (metrics.input_tokens, metrics.output_tokens) if metrics else (None, None)
+    logged = logged_tokens(prediction.logs) if prediction else {}
+    thinking = logged["reasoning"] if "reasoning" in logged else estimated(thought)
+    if told[0] is not None and told[1] is not None:
+        return Counted(told[0], told[1], thinking, "metrics")
     if "input" in logged and "output" in logged:
         return Counted(logged["input"], logged["output"], thinking, "logs")
-    return Counted(guess_in, guess_out, thinking)
+    return Counted(estimated(prompt), estimated(thought + answer), thinking)
+
+
+def read(prediction: Prediction, prompt: str) -> Counted:
+    """The tokens of one that only reads: its metrics, else its logs, else an estimate from the text."""
+    if prediction.metrics and prediction.metrics.input_tokens is not None:
+        return Counted(prediction.metrics.input_tokens, 0, basis="metrics")
+    logged = logged_tokens(prediction.logs)
+    return Counted(logged["input"], 0, basis="logs") if "input" in logged else Counted(estimated(prompt), 0)
 
 
 def together(each: Sequence[Counted]) -> Counted:

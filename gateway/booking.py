@@ -1,18 +1,18 @@
 """What a prediction came to, in the ledger's words: how it ended, how long it took, what it made and what it cost."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from adapters.base import Prepared
 from adapters.errors import ApiError
+from adapters.limits import MAX_TOKENS
 from adapters.outputs import files_of
 from adapters.schema import Schema
-from adapters.usage import Counted, counted, estimated
+from adapters.usage import Counted, counted, estimated, read
 from adapters.wire.replicate import Inputs, Prediction
 from gateway.accounts.entries import Settlement
-from gateway.accounts.limits import Estimate
-from gateway.accounts.moments import seconds_between
+from gateway.accounts.moments import seconds_between, unix
 from gateway.accounts.prices import Cost, Measured, Prices
+from gateway.accounts.rates import Estimate
 from gateway.errors import MaybeCreated
 from gateway.tariffs import Price
 
@@ -21,7 +21,7 @@ def booked(
     prediction: Prediction, cost: Cost, tokens: Counted | None, error: ApiError | None, first: float | None
 ) -> Settlement:
     """The settlement of a prediction that has ended. `first` is the unix time of its first word."""
-    created = _unix(prediction.created_at)
+    created = unix(prediction.created_at)
     return Settlement(
         status=prediction.status,
         cost=cost.amount,
@@ -60,15 +60,32 @@ def gone(error: ApiError, prediction: str | None) -> Settlement:
 
 
 def spoken(schema: Schema, prediction: Prediction, inputs: Inputs, said: str) -> Counted | None:
-    """The tokens of a text model's prediction, estimated where nobody counted; None for models of another kind."""
+    """The tokens of a text model's prediction, or those that one for embeddings read, estimated where nobody counted;
+    None for models of another kind."""
+    if schema.embeds:
+        return read(prediction, _prompt(inputs))
     return counted(prediction, _prompt(inputs), said) if _speaks(schema) else None
 
 
-def foreseen(schema: Schema, prepared: Prepared) -> Estimate:
-    """What a call's predictions may come to: every prompt, and as many tokens more as the client lets a model say."""
-    told = sum(estimated(_prompt(inputs)) for inputs in prepared.inputs) if _speaks(schema) else 0
-    said = (prepared.reading.limit or 0) * len(prepared.inputs)
-    return Estimate(tokens=told + said, images=sum(prepared.reading.counts))
+def foreseen(schema: Schema, prepared: Prepared, names: tuple[str, ...] = MAX_TOKENS) -> Estimate:
+    """What a call's predictions may come to: every prompt, and as many tokens more as the client lets a model say, or
+    as the model lets itself. `names` are its inputs for that number."""
+    speaks = _speaks(schema)
+    reads = speaks or schema.embeds
+    told = sum(estimated(_prompt(inputs)) for inputs in prepared.inputs) if reads else 0
+    said, assumed = (prepared.reading.limit or 0) * len(prepared.inputs), 0
+    if speaks and not said:
+        assumed = sum(allowed(schema, inputs, names) or 0 for inputs in prepared.inputs)
+    return Estimate(tokens=told + said, images=sum(prepared.reading.counts), assumed=assumed)
+
+
+def allowed(schema: Schema, inputs: Inputs, names: tuple[str, ...]) -> int | None:
+    """The tokens that a model may say: as it is told, by its own default, or at the very most."""
+    limit = schema.get(*names)
+    if limit is None:
+        return None
+    told = (inputs.get(limit.name), limit.default, limit.maximum)
+    return next((int(number) for number in told if isinstance(number, int | float) and number > 0), None)
 
 
 def came_to(settlements: Sequence[Settlement]) -> Estimate | None:
@@ -85,7 +102,7 @@ def queue_seconds(prediction: Prediction) -> float | None:
 
 
 def _speaks(schema: Schema) -> bool:
-    return schema.output in {"stream", "text"}
+    return schema.output in {"stream", "text"} and not schema.embeds
 
 
 def _prompt(inputs: Inputs) -> str:
@@ -102,10 +119,3 @@ def _words(value: object) -> Iterator[str]:
             yield from _words(each)
     elif isinstance(value, dict):
         yield from _words(list(value.values()))
-
-
-def _unix(instant: str | None) -> float | None:
-    try:
-        return datetime.fromisoformat(instant or "").timestamp()
-    except ValueError:
-        return None

@@ -1,78 +1,89 @@
 """The spine: one client request from admission to settlement.
 
 A Call is a context manager. However it ends (done, failed, the client walked away, the gateway is stopping), what
-still runs is cancelled and what it cost is booked, by a task that nobody who leaves can cancel.
+still runs is cancelled, drained or detached, as its policy for leaving says, and what it cost is booked, by a task that
+nobody who leaves can cancel.
 """
 
 import asyncio
-import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from typing import Any, Generic, Self
 
 import structlog
-from anyio import CancelScope
-from msgspec import Struct
 
 from adapters.base import Stamp
 from adapters.errors import ApiError, InvalidRequest
-from adapters.wire.replicate import Event, Prediction
-from gateway.accounts.entries import Opening, Settlement
-from gateway.accounts.keys import VirtualKey
+from adapters.wire.replicate import Event, Failure, Prediction
+from gateway import ids
+from gateway.accounting import Account
 from gateway.accounts.limits import Slot
-from gateway.booking import came_to, foreseen
-from gateway.errors import ClientLeft, Draining, Forbidden, InternalError
+from gateway.accounts.virtualkeys import Leave
+from gateway.callers import Caller
+from gateway.config import ModelRow
+from gateway.entering import entering, late
+from gateway.errors import ClientLeft, Draining
+from gateway.fallbacks import Standins, away, first_plan, passes
 from gateway.hearing import Hearing
+from gateway.interrupting import Interruptible
+from gateway.leaving import as_error, detached, drained
+from gateway.lending import Loans
 from gateway.parts import Gateway
-from gateway.plans import K, Plan, R, plan, replanned
+from gateway.plans import K, Plan, R, replanned, translated
+from gateway.quoting import expected
 from gateway.runs import Run
 from gateway.together import together
 
+__all__ = ["AnyCall", "Call", "Caller"]
+
 log = structlog.get_logger()
-
-
-class Caller(Struct, frozen=True):
-    """Who asks, at which endpoint, and the id their request is known by."""
-
-    key: VirtualKey
-    endpoint: str
-    request: str
-
-    def may_use(self, model: str) -> None:
-        """Raises Forbidden where the key's owner left this model or endpoint out."""
-        if not self.key.allows_model(model):
-            raise Forbidden(f"This key may not use the model `{model[:200]}`.", param="model")
-        if not self.key.allows_endpoint(self.endpoint):
-            raise Forbidden(f"This key may not use {self.endpoint}.")
 
 
 class Call(Generic[R, K]):
     """One client request: its predictions, what they say, and the account of it."""
 
-    def __init__(self, gateway: Gateway, caller: Caller, planned: Plan[R, K], slot: Slot) -> None:
-        self.gateway, self.caller, self.plan, self.slot = gateway, caller, planned, slot
-        self.id = uuid.uuid4().hex
+    def __init__(self, gateway: Gateway, caller: Caller, kind: type[K], planned: Plan[R, K], slot: Slot) -> None:
+        self.gateway, self.caller, self.kind, self.plan, self.slot = gateway, caller, kind, planned, slot
+        self.name = planned.request.model
+        self._standins = Standins(gateway.config, caller.key, gateway.config.row(self.name) or planned.row)
+        self.leave: Leave = caller.key.leave
+        self.id = ids.fresh()
         self.began = gateway.clock()
-        self.upstream = gateway.upstream.counted()
+        self.upstream = gateway.upstream.counted(caller.share)
         self.error: ApiError | None = None
-        self.runs: list[Run] = []
+        self.account = Account(gateway, self.upstream, caller, self.id)
+        self._round: list[Run] = []
+        self.loans = Loans(self.upstream)
         self.settled = asyncio.Event()
+        self.answered: str | None = None
         self._hearing: Hearing | None = None
-        self._beginning: asyncio.Task[object] | None = None
-        self._interruption: ApiError | None = None
+        self._beginning = Interruptible()
+        self._abandoned = self._unattended = self.detached = False
 
     @classmethod
-    async def begin(cls, gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Self:
-        """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked."""
+    async def begin(
+        cls, gateway: Gateway, caller: Caller, kind: type[K], request: R, leave: Leave | None = None
+    ) -> Self:
+        """A call whose predictions exist. Raises what refused it; then nothing of it is left running or unbooked.
+
+        `leave` says what becomes of them when nobody waits any more; by default it is the key's to say. A call that is
+        begun to be detached does not wait for its output.
+        """
         caller.may_use(request.model)
-        planned = await plan(gateway, kind, request)
-        # Asked last, with nothing awaited between this and `running`, by which a shutdown finds the call.
-        if gateway.draining:
-            raise Draining("This gateway is shutting down.", retry_after=1)
-        slot = gateway.limits.admit(caller.key, foreseen(planned.model.schema, planned.prepared))
-        call = cls(gateway, caller, planned, slot)
-        gateway.running.add(call)
+        with entering(gateway) as entrance:
+            planned, name = await entrance.run(first_plan(gateway, caller.key, kind, request))
+            slot = await gateway.limits.admit(caller.key, expected(planned))
+            # Asked last, with nothing awaited between this and `running`, by which a shutdown finds the call.
+            if gateway.draining:
+                slot.release()
+                raise late()
+            call = cls(gateway, caller, kind, planned, slot)
+            gateway.running.add(call)
+        call.leave, call._unattended = leave or call.leave, leave == "detach"
+        if name != call.name:
+            call.name = name
+            call._standins.begin_after(name)
         try:
-            await call._start(kind)
+            await call._start_or_instead()
         except BaseException as end:
             await call.__aexit__(type(end), end, None)
             raise
@@ -83,62 +94,106 @@ class Call(Generic[R, K]):
         return self.plan.adapter
 
     @property
-    def cost(self) -> int | None:
-        """Whole micro-dollars of all predictions so far; None while one of them is not known."""
-        amounts = [account.cost for account in self._accounts]
-        return None if None in amounts else sum(filter(None, amounts))
-
-    @property
-    def estimated(self) -> bool:
-        """Whether nobody counted the tokens of some prediction."""
-        return any(account.estimated for account in self._accounts)
-
-    @property
-    def over(self) -> bool:
-        """Every prediction has ended: cost and usage are final."""
-        return all(run.prediction and run.prediction.final for run in self.runs)
-
-    @property
     def predictions(self) -> list[Prediction]:
-        return [run.prediction for run in self.runs if run.prediction]
+        return self.account.predictions
 
     def stamp(self, prefix: str) -> Stamp:
         """The id, second and model name that every part of the reply repeats."""
-        return Stamp(id=f"{prefix}{self.id}", created=int(self.began), model=self.plan.request.model)
+        return Stamp(id=f"{prefix}{self.id}", created=int(self.began), model=self.name)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: object, end: BaseException | None, trace: object) -> None:
         if end is not None and self.error is None:
-            self.failed(_as_error(end))
-        # A task of its own, for whoever leaves by a cancelled one may be cancelled again at every await. Behind the
-        # shield, because a cancelled scope of anyio's would not even let it be waited for.
-        settling = asyncio.create_task(self._settle())
-        self.gateway.settling.add(settling)
-        settling.add_done_callback(self.gateway.settling.discard)
-        with CancelScope(shield=True):
+            self.failed(as_error(end))
+        self._abandoned = self._abandoned or isinstance(self.error, ClientLeft)
+        at_leisure = self._booked_at_leisure
+        settling = self._settling(at_leisure=at_leisure)
+        if at_leisure:
+            self.answered = self.caller.key.id
+        else:
             await asyncio.shield(settling)
         if self.error and self.predictions:
             # Sent again, the call would be paid for again.
             self.error.should_retry, self.error.predictions = False, tuple(one.id for one in self.predictions)
+
+    async def walk_away(self) -> None:
+        """Nobody waits for this call any more, and that is no error: it goes on, or ends, as `leave` says."""
+        self._abandoned = True
+        settling = self._settling()
+        if self.leave != "drain":
+            await asyncio.shield(settling)
+
+    @property
+    def _booked_at_leisure(self) -> bool:
+        """Whether the reply need not wait for the books: all that it tells is known. It waits where the client's next
+        call might miss what this one holds: of a budget that others read, or until its metrics tell what is spent."""
+        account, replicas = self.account, self.gateway.replicas
+        if self._abandoned or not account.said:
+            return False
+        return not (replicas and account.tight) if account.whole else not (self.error or replicas or account.tight)
+
+    def _settling(self, *, at_leisure: bool = False) -> asyncio.Task[None]:
+        """What is known now is handed to the ledger now: whoever asks next finds its money and its place free."""
+        if self._abandoned or not self.account.whole:
+            work = self._settle()
+            if at_leisure:
+                self.slot.vacate()
+        else:
+            work = self._ended(self.account.book(self.error, soon=at_leisure))
+            self._free()
+        # A task of its own, for whoever leaves by a cancelled one may be cancelled again at every await.
+        settling = asyncio.create_task(work)
+        self.gateway.settling.add(settling)
+        settling.add_done_callback(self.gateway.settling.discard)
+        return settling
+
+    async def again(self, request: R | None = None, row: ModelRow | None = None, after: ApiError | None = None) -> None:
+        """A further round within this call: the request amended, or another row where the first one's model is not to
+        be had. What ran before is ended and booked, with the error `after`. From now on `batches` and `finished` are
+        about the new predictions; cost, headers and settlement cover all rounds. Raises what refused it."""
+        await self._beginning.run(self._once_more(request or self.plan.request, row or self.plan.row, after))
+
+    async def instead(self, error: ApiError) -> bool:
+        """Whether a model that stands in runs now, because the one that failed so has said nothing, and never will.
+        From then on all is about the new one, as after `again`."""
+        if not away(error) or any(run.spoke for run in self.account.runs):
+            return False
+        was = self.name
+        while self._standins:
+            self.name, row = self._standins.next()
+            try:
+                await self.again(row=row, after=error)
+            except ApiError as refused:
+                if not passes(refused):
+                    raise
+                continue
+            log.info("fell back", call=self.id, model=was, to=self.name, reason=error.code or error.type)
+            return True
+        self.name = was
+        return False
 
     def batches(self, patience: float | None) -> AsyncGenerator[list[Event]]:
         """What upstream says, as it comes; see `Hearing.batches`. Raises ApiError."""
         assert self._hearing
         return self._hearing.batches(patience)
 
-    async def finished(self) -> list[Prediction]:
-        """Every prediction at its end, measured; waits for those that still run."""
-        async for _ in self.batches(None):
-            pass
-        return await together(*(run.end() for run in self.runs))
+    async def finished(self, *, counted: bool = True) -> list[Prediction]:
+        """Every prediction at its end, measured unless nobody wants it `counted`. One that fails ends those that still
+        run: they cannot make it good."""
+        async for batch in self.batches(None):
+            failed = {event.index for event in batch if isinstance(event, Failure)}
+            for index, run in enumerate(self._round):
+                if failed and index not in failed and run.going:
+                    self.stop(index)
+        return await together(*(run.end(counted=counted) for run in self._round))
 
     def stop(self, index: int) -> None:
         """This prediction has said enough: nothing more is read of it, and it is cancelled if it still runs."""
         assert self._hearing
         self._hearing.ignore(index)
-        self.runs[index].stop()
+        self._round[index].stop()
 
     def failed(self, error: ApiError) -> None:
         """What the books and the log shall say."""
@@ -146,114 +201,101 @@ class Call(Generic[R, K]):
 
     def interrupt(self, error: ApiError) -> None:
         """Ends the call from outside: whoever reads it, or waits for it to begin, gets this error next."""
-        if self._beginning:
-            self._interruption = error
-            self._beginning.cancel()
-        elif self._hearing:
+        if not self._beginning.interrupt(error) and self._hearing:
             self._hearing.interrupt(error)
 
-    async def _start(self, kind: type[K]) -> None:
-        self._beginning = asyncio.current_task()
+    async def _start_or_instead(self) -> None:
         try:
-            await self._create_or_replan(kind)
-        except asyncio.CancelledError:
-            if self._interruption is None or self._beginning is None:
+            await self._beginning.run(self._create_or_replan())
+        except ApiError as error:
+            if not await self.instead(error):
                 raise
-            self._beginning.uncancel()
-            raise self._interruption from None
-        finally:
-            self._beginning = None
 
-    async def _create_or_replan(self, kind: type[K]) -> None:
+    async def _create_or_replan(self) -> None:
         try:
             await self._create()
         except InvalidRequest as refused:
             # Replicate knows this model otherwise than we do: read its schema again, once.
-            again = await replanned(self.gateway, kind, self.plan)
+            again = await replanned(self.gateway, self.kind, self.plan)
             if again is None:
                 refused.param = self.plan.prepared.origins.get(refused.param or "", refused.param)
                 raise
-            for run in self.runs:
-                await run.settle(refused)
-            # For the ledger this is a call of its own: it knows a call's entries by their places.
-            self.id, self.plan = uuid.uuid4().hex, again
+            await self._end_round(refused)
+            self.plan = again
             await self._create()
 
-    async def _create(self) -> None:
-        entries = await self._reserved()
-        self.runs = [Run(self.gateway, self.upstream, self.plan, *each) for each in enumerate(entries)]
-        self._hearing = Hearing(self.runs, self.gateway.config.upstream.deadline_seconds)
-        await together(*(run.create() for run in self.runs))
+    async def _once_more(self, request: R, row: ModelRow, after: ApiError | None) -> None:
+        model = await self.gateway.schemas.get(row.ref)
+        await self._end_round(after)
+        self.plan = translated(self.gateway, self.kind, request, row, model)
+        await self._create_or_replan()
 
-    async def _reserved(self) -> tuple[str, ...]:
-        """An entry in the ledger for each prediction, on the disk before any of them exists."""
-        gateway, planned = self.gateway, self.plan
-        opening = Opening(
-            call=self.id,
-            key=self.caller.key.id,
-            team=self.caller.key.team,
-            tags=self.caller.key.tags,
-            request=self.caller.request,
-            kind=self.caller.endpoint,
-            model=planned.request.model,
-            ref=str(planned.model.ref),
-            version=planned.model.version,
-            digests=planned.digests,
-            price=planned.price,
-            deadline=gateway.config.upstream.deadline_seconds,
-        )
-        return (await gateway.ledger.open(opening)).entries
+    async def _create(self) -> None:
+        ready = await self.loans.made(self.plan)
+        self._round = await self.account.open(ready, self.name, self.leave)
+        for run in self._round:
+            run.disowned = self.interrupt
+        patience = self.plan.row.patience_seconds if self._standins else None
+        self._hearing = Hearing(self._round, self.gateway.config.upstream.deadline_seconds, patience)
+        await together(*(run.create(attended=not self._unattended) for run in self._round))
 
     async def _settle(self) -> None:
         try:
-            await self._end_runs()
-            if real := came_to(self._accounts):
-                self.slot.settle(real.tokens, real.images)
+            await self._as_it_was_left()
+            await self._end_round(self.error)
         finally:
-            # The place was the predictions' as much as the client's: it is free when none of them runs.
-            self.slot.release()
+            self._free()
+            await self._ended(())
+
+    def _free(self) -> None:
+        """The place was the predictions' as much as the client's: it is free when none of them runs."""
+        if self.detached:
+            self.gateway.detached[self.id] = self.slot
+            return
+        if real := self.account.came_to(self.error):
+            self.slot.settle(real.tokens, real.images)
+        self.slot.release()
+
+    async def _ended(self, booking: Iterable[Awaitable[None]]) -> None:
+        """Nothing is left of the call once this is booked."""
+        try:
+            if self._hearing:
+                await self._hearing.aclose()
+            for each in booking:
+                await each
+        finally:
             self.gateway.running.discard(self)
             self.settled.set()
-        self._log()
+            self._log()
+        if not self.detached:
+            await self.loans.end()
 
-    async def _end_runs(self) -> None:
+    async def _as_it_was_left(self) -> None:
+        """Where nobody waits any more, what its policy says is done before what then still runs is ended."""
+        going = self._round and self._abandoned
+        try:
+            if going and self.leave == "drain":
+                await self._beginning.run(drained(self.gateway, self._round, self.finished))
+                self.error = None
+            elif self._round and self.leave == "detach" and (going or isinstance(self.error, Draining)):
+                self.detached = await self._beginning.run(detached(self.gateway, self._round))
+        except ApiError as end:
+            self.failed(end)
+        except Exception as surprise:
+            log.error("not left alone", call=self.id, exc_info=surprise)
+
+    async def _end_round(self, error: ApiError | None) -> None:
         if self._hearing:
             await self._hearing.aclose()
-        settled = await asyncio.gather(*(run.settle(self.error) for run in self.runs), return_exceptions=True)
-        for surprise in filter(None, settled):
-            # The other predictions are booked all the same; this one's entry is left to the next start.
-            log.error("not settled", call=self.id, exc_info=surprise)
-
-    @property
-    def _accounts(self) -> list[Settlement]:
-        return [run.settlement or run.account(self.error) for run in self.runs]
+        await self.account.close(error)
 
     def _log(self) -> None:
         if self.error:
             self.error.told = True
-        log.info(
-            "call",
-            call=self.id,
-            request=self.caller.request,
-            key=self.caller.key.id,
-            endpoint=self.caller.endpoint,
-            model=self.plan.request.model,
-            ref=str(self.plan.model.ref),
-            predictions=[prediction.id for prediction in self.predictions],
-            outcome=self.error.code if self.error else "ok",
-            cost_usd=None if self.cost is None else self.cost / 1_000_000,
-            basis=next((account.basis for account in self._accounts), None),
-            upstream_requests=self.upstream.requests,
-            seconds=round(self.gateway.clock() - self.began, 3),
-        )
+        outcome = self.error.code if self.error else "detached" if self.detached else "ok"
+        seconds = round(self.gateway.clock() - self.began, 3)
+        ref = str(self.plan.model.ref)
+        self.account.log(self.error, model=self.name, ref=ref, outcome=outcome, left=self._abandoned, seconds=seconds)
 
 
 AnyCall = Call[Any, Any]
-
-
-def _as_error(end: BaseException) -> ApiError:
-    if isinstance(end, ApiError):
-        return end
-    if isinstance(end, asyncio.CancelledError | GeneratorExit):
-        return ClientLeft("The client left.")
-    return InternalError("The gateway failed; its log says why.")

@@ -1,5 +1,6 @@
-"""The command line: `repligate serve | simulate | keys | usage | ledger | prices | translate | check`."""
+"""The command line: `repligate serve | simulate | keys | teams | budgets | usage | ledger | prices | check …`."""
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -11,14 +12,22 @@ from click import Context
 
 from adapters.errors import ApiError
 from gateway import __version__
+from gateway.commands.audit import audit
+from gateway.commands.budgets import budgets
+from gateway.commands.completion import completion
+from gateway.commands.db import db
 from gateway.commands.keys import keys
 from gateway.commands.ledger import ledger
 from gateway.commands.prices import prices
 from gateway.commands.settings import config_option, found
+from gateway.commands.teams import teams
 from gateway.commands.usage import usage
 from gateway.config import ConfigError
 
-KINDS = ("chat", "images")
+KINDS = (
+    "chat", "completions", "edits", "embeddings", "images", "moderations", "responses", "speech", "transcriptions",
+    "translations", "variations", "videos",
+)  # fmt: skip
 
 
 class Commands(click.Group):
@@ -37,20 +46,33 @@ def main() -> None:
     """Any OpenAI client, any Replicate model."""
 
 
-for each in (keys, usage, ledger, prices):
+for each in (keys, teams, budgets, usage, ledger, prices, audit, completion, db):
     main.add_command(each)
 
 
 @main.command()
 @click.option("--host", help="The address to listen on. Default: `server.host`.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. Default: `server.port`.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes behind the one address; more than one need PostgreSQL and Redis.",
+)
 @config_option
-def serve(host: str | None, port: int | None, path: Path | None) -> None:
-    """Start the gateway; on the built-in simulator where there is no REPLICATE_API_TOKEN."""
+def serve(host: str | None, port: int | None, workers: int, path: Path | None) -> None:
+    """Start the gateway. Without a REPLICATE_API_TOKEN it is on the built-in simulator, and nothing is spent."""
+    # Nothing that starting makes is garbage; `run` enables it again once all has started.
+    gc.disable()
     from gateway.serve import run
 
     overrides = {"REPLIGATE__SERVER__HOST": host, "REPLIGATE__SERVER__PORT": port}
-    run(found(path), {**os.environ, **{name: str(value) for name, value in overrides.items() if value is not None}})
+    told = {name: str(value) for name, value in overrides.items() if value is not None}
+    try:
+        run(found(path), {**os.environ, **told}, workers)
+    finally:
+        gc.enable()
 
 
 @main.command()
@@ -69,7 +91,7 @@ def serve(host: str | None, port: int | None, path: Path | None) -> None:
     help="Tokens per second of text models; 0 is as fast as it goes.",
 )
 def simulate(host: str, port: int, models: Path | None, pace: float) -> None:
-    """Start a local Replicate, for trying things and for tests: nothing is spent."""
+    """Start a local Replicate, for trying things and for tests."""
     from gateway.simulator import CannotListen, Settings, UnreadableRecord, serve
 
     try:
@@ -78,8 +100,8 @@ def simulate(host: str, port: int, models: Path | None, pace: float) -> None:
         raise click.ClickException(str(wrong)) from None
 
 
-@main.command()
-@click.argument("kind", type=click.Choice(KINDS))
+@main.command(epilog=f"KIND is one of {', '.join(KINDS)}.")
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.option(
     "--models",
     required=True,
@@ -94,7 +116,7 @@ def simulate(host: str, port: int, models: Path | None, pace: float) -> None:
     help="An OpenAI request, as JSON.",
 )
 def translate(kind: str, models: Path, request_file: Path) -> None:
-    """Show what a request becomes for each model: one JSON line a record, spending nothing."""
+    """Show what a request becomes for each model. One JSON line a record; nothing is spent."""
     from adapters.translate import translate as translated
 
     request = request_file.read_bytes()

@@ -1,9 +1,10 @@
 """One HTTP connection: uvicorn's, with what it leaves out of HTTP/1.0, of long headers and of requests sent ahead."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -69,7 +70,39 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
+        cycle.transport = cast(asyncio.Transport, Outlet(self.transport))
         super()._start_asgi_task(cycle, app)
+
+
+class Outlet:
+    """What one answer is written to: its head waits for the first of its body, if that comes at once, for each write
+    is a system call and a packet to the client."""
+
+    __slots__ = ("_head", "_open", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head, self._open = transport, b"", False
+
+    def write(self, content: bytes) -> None:
+        if not self._open:
+            self._head, self._open = content, True
+            asyncio.get_running_loop().call_soon(self._send)
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + content)
+        else:
+            self._transport.write(content)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._head:
+            self.write(b"")
 
 
 async def _unchunked(cycle: RequestResponseCycle, send: Send, message: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ async def drain(gateway: Gateway) -> None:
     log.info("draining", running=len(gateway.running))
     await _idle(gateway, gateway.config.server.drain_seconds)
     for call in list(gateway.running):
-        call.interrupt(Draining("This gateway is shutting down; the model's run was cancelled."))
+        call.interrupt(Draining("This gateway is shutting down; this call could not be finished."))
     await _idle(gateway, SETTLE_SECONDS)
     log.info("drained", unsettled=len(gateway.running))
 

@@ -3,13 +3,17 @@
 ApiError (adapters.errors)
 ├── MissingKey, InvalidKey      401  who are you
 ├── Forbidden                   403  not with this key
+├── Unforeseen                  403  nobody knows what it will cost, and the operator allows no such calls
 ├── UnknownModel, UnknownPath, UnknownRoute, NotFound  404
 ├── MethodNotAllowed            405
+├── Conflict                    409  it does not fit with what there is
 ├── BodyTooLarge                413
+├── RangeNotThere               416  no byte of what is asked for exists
 ├── HeadersTooLarge             431
 ├── RateLimited                 429
 │   └── TokensLimited               the same, with OpenAI's other type
-├── ClientLeft                  499  for the books only: nobody reads it
+├── BudgetSpent                 429  what the call may cost is more than a budget has left
+├── ClientLeft, Cancelled       499  for the books only: nobody reads it
 ├── ProcessDied                 500  for the books only, after a crash
 ├── InternalError               500  ours; the log has the reason
 ├── UpstreamFailed              502  Replicate did not answer as agreed
@@ -44,6 +48,12 @@ class Forbidden(ApiError):
     status, type, code = 403, "invalid_request_error", "forbidden"
 
 
+class Unforeseen(ApiError):
+    """Nobody knows what the call will cost, and the operator allows no such calls."""
+
+    status, type, code = 403, "invalid_request_error", "unknown_price"
+
+
 class UnknownModel(ApiError):
     """Neither a row, an alias nor a model of Replicate's."""
 
@@ -74,16 +84,54 @@ class MethodNotAllowed(ApiError):
     status, type, code = 405, "invalid_request_error", "method_not_supported"
 
 
+class Conflict(ApiError):
+    """The request is right, but does not fit with what there is."""
+
+    status, type, code = 409, "invalid_request_error", "conflict"
+    should_retry = False  # official clients would, for a 409
+
+
 class BodyTooLarge(ApiError):
     """More bytes than `server.max_body_mb` allows."""
 
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
 
+class RangeNotThere(ApiError):
+    """A range of bytes of which not one exists; `size` is how many there are."""
+
+    status, type, code, param = 416, "invalid_request_error", "range_not_satisfiable", "Range"
+    size = 0
+
+
 class HeadersTooLarge(ApiError):
     """More bytes of headers than any client of ours needs."""
 
     status, type, code = 431, "invalid_request_error", "headers_too_large"
+
+
+REUSED = "This Idempotency-Key was used before, for another request. Use a new one for each thing you want done."
+ELSEWHERE = "Another gateway is still answering the first attempt of this request. Try again in a moment."
+IN_USE = "What was begun under this Idempotency-Key may still be running. Try again in a moment."
+
+
+class IntentDiffers(ApiError):
+    """An `Idempotency-Key` that stands for another request."""
+
+    status, type, code, param = 400, "invalid_request_error", "idempotency_key_reused", "Idempotency-Key"
+
+
+class IntentRunning(ApiError):
+    """Another process has begun, or had begun, what this `Idempotency-Key` stands for."""
+
+    status, type, code = 409, "invalid_request_error", "idempotency_key_in_use"
+
+
+class ReplyNotKept(ApiError):
+    """The first reply to this `Idempotency-Key` was too large to be kept."""
+
+    status, type, code = 409, "invalid_request_error", "idempotent_reply_not_kept"
+    should_retry = False
 
 
 class RateLimited(ApiError):
@@ -99,10 +147,25 @@ class TokensLimited(RateLimited):
     type = "tokens"
 
 
+class BudgetSpent(ApiError):
+    """What the call may cost is more than a budget has left; `first` where that budget has not refused any before."""
+
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+    should_retry = False
+    budget = ""
+    first = False
+
+
 class ClientLeft(ApiError):
     """The client hung up. For the books: nobody reads it."""
 
     status, code = 499, "client_left"
+
+
+class Cancelled(ApiError):
+    """A response in the background that its client cancelled. For the books: nobody reads it."""
+
+    status, code = 499, "cancelled"
 
 
 class ProcessDied(ApiError):
@@ -139,11 +202,11 @@ class UpstreamUnavailable(ApiError):
 class StoreError(ApiError):
     """The books cannot be read or written now; nothing is created that could not be booked.
 
-    `reason` is what the database said. It is the operator's, and not in the answer.
+    `reason` is what the database said. It is the operator's, and not in the answer. `lasting`: it would say so again.
     """
 
     status, code = 503, "store_unavailable"
-    reason = ""
+    reason, lasting = "", False
 
 
 class Draining(ApiError):
@@ -176,6 +239,8 @@ def headers(error: ApiError) -> dict[str, str]:
         told["x-repligate-prediction-id"] = ", ".join(error.predictions)
     if isinstance(error, RateLimited):
         told |= error.standing
+    if isinstance(error, RangeNotThere):
+        told["content-range"] = f"bytes */{error.size}"
     if isinstance(error, MissingKey):
         told["www-authenticate"] = 'Bearer realm="Repligate"'
     return told

@@ -7,12 +7,14 @@ from contextlib import aclosing
 from typing import Protocol
 
 from adapters.errors import ApiError
-from adapters.wire.replicate import Event
+from adapters.wire.replicate import Event, Output
+from gateway.alarms import Alarm
 from gateway.errors import TimedOut
 from gateway.together import ended
 
 AHEAD = 256
-"""How many events may wait for the reader. Beyond that upstream is not read on, and its socket holds the rest."""
+"""How many events may wait for the reader. Beyond that upstream is not read on, and its socket holds the rest: what
+comes together is taken together, and that is no more than one read from a socket holds."""
 
 NEWS_SECONDS = 10.0
 """Replicate ends a prediction at its deadline; the news of it may take this long before we end it ourselves."""
@@ -21,18 +23,21 @@ NEWS_SECONDS = 10.0
 class Speaker(Protocol):
     """A prediction that says something until it ends."""
 
-    def events(self, index: int) -> AsyncGenerator[Event]: ...
+    def batches(self, index: int) -> AsyncGenerator[list[Event]]: ...
 
 
 class Hearing:
-    """Listens to several predictions at once, from the first `batches` on, for `seconds` since now at most."""
+    """Listens to several predictions at once, from the first `batches` on, for `seconds` since now at most, and for
+    `first` until something is said."""
 
-    def __init__(self, speakers: Sequence[Speaker], seconds: float) -> None:
-        self._speakers, self._seconds = speakers, seconds
+    def __init__(self, speakers: Sequence[Speaker], seconds: float, first: float | None = None) -> None:
+        self._speakers, self._seconds, self._first = speakers, seconds, first
+        self._first_by = None if first is None else asyncio.get_running_loop().time() + first
         self._deadline = asyncio.get_running_loop().time() + seconds + NEWS_SECONDS
         self._pumps: list[asyncio.Task[None]] = []
         self._heard: deque[Event | Exception | None] = deque()
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
         self._speaking = len(speakers)
 
     async def batches(self, patience: float | None) -> AsyncGenerator[list[Event]]:
@@ -42,11 +47,15 @@ class Hearing:
         """
         if not self._pumps:
             self._pumps = [asyncio.create_task(self._pump(*each)) for each in enumerate(self._speakers)]
-        while self._speaking:
-            if not await self._news_within(patience):
-                yield []
-            elif batch := self._taken():
-                yield batch
+        alarm = Alarm(self._wake)
+        try:
+            while self._speaking:
+                if not self._heard and not await self._news(alarm, patience):
+                    yield []
+                elif batch := self._taken():
+                    yield batch
+        finally:
+            alarm.close()
 
     def ignore(self, index: int) -> None:
         """Nothing more is heard of this prediction."""
@@ -62,32 +71,42 @@ class Hearing:
 
     async def _pump(self, index: int, speaker: Speaker) -> None:
         try:
-            async with aclosing(speaker.events(index)) as events:
-                async for event in events:
+            async with aclosing(speaker.batches(index)) as batches:
+                async for batch in batches:
                     while len(self._heard) >= AHEAD:
                         self._room.clear()
                         await self._room.wait()
-                    self._tell(event)
+                    self._tell(*batch)
         except Exception as error:  # noqa: BLE001 - carried to the reader, who raises it
             self._tell(error)
         finally:
             self._tell(None)
 
-    def _tell(self, word: Event | Exception | None) -> None:
-        self._heard.append(word)
-        self._news.set()
+    def _tell(self, *words: Event | Exception | None) -> None:
+        if self._first_by is not None and any(isinstance(word, Output) for word in words):
+            self._first_by = None
+        self._heard += words
+        self._wake()
 
-    async def _news_within(self, patience: float | None) -> bool:
-        now = asyncio.get_running_loop().time
-        until = self._deadline if patience is None else min(self._deadline, now() + patience)
+    def _wake(self) -> None:
+        if self._reader and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def _news(self, alarm: Alarm, patience: float | None) -> bool:
+        """Waits until something is said; False where nothing is for so long."""
+        loop = asyncio.get_running_loop()
+        ends = self._deadline if self._first_by is None else min(self._deadline, self._first_by)
+        alarm.set(ends if patience is None else min(ends, loop.time() + patience))
+        self._reader = loop.create_future()
         try:
-            async with asyncio.timeout_at(until):
-                await self._news.wait()
-        except TimeoutError:
-            if now() < self._deadline:
-                return False
-            raise TimedOut(f"The model did not finish within {self._seconds:g} seconds and was cancelled.") from None
-        return True
+            await self._reader
+        finally:
+            self._reader = None
+        if self._heard or loop.time() < ends:
+            return bool(self._heard)
+        if loop.time() < self._deadline:
+            raise TimedOut(f"The model said nothing within {self._first:g} seconds and was cancelled.")
+        raise TimedOut(f"The model did not finish within {self._seconds:g} seconds and was cancelled.")
 
     def _taken(self) -> list[Event]:
         """All that is there, up to an error; the error once nothing is before it."""
@@ -100,7 +119,5 @@ class Hearing:
                 self._speaking -= 1
             else:
                 batch.append(word)
-        if not self._heard:
-            self._news.clear()
         self._room.set()
         return batch

@@ -5,7 +5,8 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -13,6 +14,9 @@ import structlog
 from gateway.config import LogConfig
 
 _SECRET = re.compile(r"\b(sk-|r8_|whsec_)[A-Za-z0-9_\-+/=]{6,}")
+_PREFIXES = (b"sk-", b"r8_", b"whsec_")
+
+Event = MutableMapping[str, Any]
 
 
 def configure(config: LogConfig) -> None:
@@ -24,18 +28,32 @@ def configure(config: LogConfig) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _traced,
-            _masked,
-            structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(serializer=_json),
+            *((_masked, structlog.dev.ConsoleRenderer()) if people else (_rendered,)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unread(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     for name in ("uvicorn.error", "aiohttp", "httpx", "stamina", "alembic"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
-def _traced(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+class _Unread:
+    """A stream that may end: a log that nobody reads any more, or that finds no room, fails no call."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _traced(logger: object, method: str, event: Event) -> Event:
     """Where a surprise came from and of what type it is; what it says may quote a client, and stays out."""
     wrong, told = event.pop("exc_info", None), list[str]()
     while isinstance(wrong, BaseException):
@@ -44,10 +62,17 @@ def _traced(logger: object, method: str, event: MutableMapping[str, Any]) -> Mut
     return {**event, "exception": "\n\n".join(told)} if told else event
 
 
-def _masked(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _masked(logger: object, method: str, event: Event) -> Event:
     """The second line of defence: whatever looks like a secret is cut to its prefix."""
     return {key: _SECRET.sub(r"\1***", value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def _json(event: object, **options: object) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+def _rendered(logger: object, method: str, event: Event) -> str:
+    """The event in JSON. Few have anything in them that begins as a secret does: only those are looked through."""
+    line = _json(event)
+    if any(prefix in line for prefix in _PREFIXES):
+        line = _json(_masked(logger, method, event))
+    return line.decode()
+
+
+_json = msgspec.json.Encoder(enc_hook=str).encode

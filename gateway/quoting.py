@@ -1,6 +1,6 @@
 """What a request will cost, before anything is spent: between the least and the most that its inputs allow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,9 +10,11 @@ from adapters.limits import MAX_TOKENS
 from adapters.schema import Schema
 from adapters.stops import BYTES_PER_TOKEN
 from adapters.wire.replicate import Inputs, Prediction
-from gateway.accounts.measures import Canvas, Measured
+from gateway.accounts.measures import Canvas, Measured, characters_of
 from gateway.accounts.prices import Prices, Quote
-from gateway.booking import spoken
+from gateway.accounts.rates import Estimate
+from gateway.booking import allowed, foreseen, spoken
+from gateway.parts import Gateway
 from gateway.plans import Plan
 
 FRAME_TOKENS = 64
@@ -26,18 +28,42 @@ def quoted(prices: Prices, plan: Plan[Any, Any], deadline: int) -> Quote:
 
     The least is the prompt by our estimate and no answer, the most a token for each byte and every token allowed.
     """
-    each = []
+    each = [prices.quote(plan.price, least, most) for least, most in _bounds(plan, deadline)]
+    return Quote(_sum(one.low for one in each), _sum(one.high for one in each), each[0].basis)
+
+
+def reserved(gateway: Gateway, plan: Plan[Any, Any]) -> tuple[int | None, ...]:
+    """What to hold for each prediction of a plan: the most it will cost, where models that are paid by the second run
+    for `budgets.run_seconds`. None where that cannot be told."""
+    config = gateway.config
+    if plan.price is None:
+        return (None,) * len(plan.prepared.inputs)
+    seconds = min(config.upstream.deadline_seconds, config.budgets.run_seconds)
+    return tuple(gateway.prices.estimate(plan.price, most).amount for _, most in _bounds(plan, seconds))
+
+
+def expected(plan: Plan[Any, Any]) -> Estimate:
+    """What the limits are asked for before a plan runs."""
+    return foreseen(plan.model.schema, plan.prepared, _names(plan))
+
+
+def _bounds(plan: Plan[Any, Any], seconds: int) -> Iterator[tuple[Measured, Measured]]:
+    """The least and the most that each prediction takes of everything."""
     for index, inputs in enumerate(plan.prepared.inputs):
         least = _least(plan.model.schema, inputs, _pictures(plan.prepared.reading, index))
-        names = plan.adapter.renamed("max_tokens") or MAX_TOKENS
-        most = _most(least, _allowed(plan.model.schema, inputs, names), deadline)
+        least = msgspec.structs.replace(least, output_seconds=plan.prepared.reading.seconds)
+        most = _most(least, allowed(plan.model.schema, inputs, _names(plan)), seconds)
         if plan.prepared.reading.last and plan.model.schema.output != "file":
             # A model that takes no count and answers with a list may show its drafts as well.
             most = msgspec.structs.replace(most, images=None, megapixels=None)
         if _has_files(inputs):
             most = msgspec.structs.replace(most, input_tokens=None)
-        each.append(prices.quote(plan.price, least, most))
-    return Quote(_sum(one.low for one in each), _sum(one.high for one in each), each[0].basis)
+        yield least, most
+
+
+def _names(plan: Plan[Any, Any]) -> tuple[str, ...]:
+    """The inputs that tell a model how much it may say."""
+    return plan.adapter.renamed("max_tokens") or MAX_TOKENS
 
 
 def _least(schema: Schema, inputs: Inputs, images: int | None) -> Measured:
@@ -45,10 +71,12 @@ def _least(schema: Schema, inputs: Inputs, images: int | None) -> Measured:
     return Measured(
         input_tokens=told.input if told else None,
         output_tokens=0 if told else None,
+        input_characters=characters_of(inputs),
         images=images,
         megapixels=_canvas(inputs).area(images),
+        files=1 if schema.output == "file" else None,
         seconds=0,
-        estimated=frozenset({"tokens", "megapixels"}),
+        estimated=frozenset({"tokens", "characters", "megapixels"}),
     )
 
 
@@ -60,15 +88,6 @@ def _most(least: Measured, allowed: int | None, deadline: int) -> Measured:
         output_tokens=None if told is None else allowed,
         seconds=deadline,
     )
-
-
-def _allowed(schema: Schema, inputs: Inputs, names: tuple[str, ...]) -> int | None:
-    """The tokens that a model may say: as it is told, by its own default, or at the very most."""
-    limit = schema.get(*names)
-    if limit is None:
-        return None
-    told = (inputs.get(limit.name), limit.default, limit.maximum)
-    return next((int(number) for number in told if isinstance(number, int | float) and number > 0), None)
 
 
 def _pictures(reading: Reading, index: int) -> int | None:

@@ -1,9 +1,10 @@
 """Events in, frames out: a prediction's stream as server-sent events in OpenAI's form."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import msgspec
 import structlog
@@ -31,9 +32,19 @@ class Chunks(Protocol):
     def doom(self) -> ApiError | None: ...
 
     def wants(self, index: int) -> bool: ...
-    def feed(self, event: Event) -> Iterable[msgspec.Struct]: ...
-    def close(self, predictions: Sequence[Prediction]) -> Iterable[msgspec.Struct]: ...
+    def feed(self, event: Event) -> Iterable[Any]: ...
+    def hear(self, event: Event) -> object: ...
+    def close(self, predictions: Sequence[Prediction]) -> Iterable[Any]: ...
     def whole(self, predictions: Sequence[Prediction]) -> msgspec.Struct: ...
+
+
+@runtime_checkable
+class Mendable(Protocol):
+    """Chunks whose answers may turn out to be of the wrong form: `repair` is what to ask again, for one answer after
+    the other, `mend` takes what came of it."""
+
+    def repair(self, predictions: Sequence[Prediction]) -> Any | None: ...
+    def mend(self, predictions: Sequence[Prediction]) -> None: ...
 
 
 def frame(chunk: object) -> bytes:
@@ -41,21 +52,46 @@ def frame(chunk: object) -> bytes:
     return b"data: %b\n\n" % _encode(chunk)
 
 
-async def relay(call: AnyCall, prefix: str, heartbeat: float) -> AsyncGenerator[bytes]:
-    """The call's answer as frames, with a comment after `heartbeat` seconds without one; ids begin with `prefix`.
+def named(event: str, chunk: object) -> bytes:
+    """One server-sent event that has a name."""
+    return b"event: %b\n%b" % (event.encode(), frame(chunk))
 
-    A failure before the first frame is raised, so that it can still be an ordinary reply; after it, it becomes an
-    error frame, which official clients raise. Leaving early, however, ends the call.
+
+def error_frame(error: ApiError) -> bytes:
+    """A failure after the status has left: official clients raise it."""
+    return frame(body(error))
+
+
+def relay(call: AnyCall, prefix: str, heartbeat: float) -> AsyncGenerator[bytes]:
+    """The call's answer as frames, with a comment after `heartbeat` seconds without one; ids begin with `prefix`."""
+
+    async def ending(last: Sequence[msgspec.Struct]) -> bytes:
+        return b"".join([*map(frame, last), DONE])
+
+    def failed(error: ApiError) -> bytes:
+        return error_frame(error) + DONE
+
+    def parts() -> AsyncGenerator[bytes]:
+        return answered(call, begun(call, prefix), heartbeat, frame, ending)
+
+    return guarded(call, persisting(call, parts), failed)
+
+
+async def guarded(
+    call: AnyCall, parts: AsyncGenerator[bytes], failed: Callable[[ApiError], bytes] = error_frame
+) -> AsyncGenerator[bytes]:
+    """These frames, with the call around them.
+
+    A failure before the first frame is raised, so that it can still be an ordinary reply; after it, it becomes what
+    `failed` makes of it. Leaving early, however, ends the call.
     """
     begun = False
     async with call:
         try:
-            chunks = _chunks(call, prefix)
-            async with aclosing(_frames(call, chunks, heartbeat)) as parts:
+            async with aclosing(parts):
                 async for frames in parts:
                     begun = True
                     yield frames
-            yield b"".join(map(frame, chunks.close(await call.finished())))
         except Exception as wrong:
             # Once the status has left, a frame is all that can still tell of it.
             error = wrong if isinstance(wrong, ApiError) else InternalError("The gateway failed; its log says why.")
@@ -64,28 +100,66 @@ async def relay(call: AnyCall, prefix: str, heartbeat: float) -> AsyncGenerator[
                 raise
             if error is not wrong:
                 log.error("failed", request=call.caller.request, exc_info=wrong)
-            yield frame(body(error))
-        yield DONE
+            yield failed(error)
+
+
+async def answered(
+    call: AnyCall,
+    chunks: Chunks,
+    heartbeat: float,
+    framed: Callable[[msgspec.Struct], bytes],
+    ending: Callable[[Sequence[msgspec.Struct]], Coroutine[Any, Any, bytes]],
+) -> AsyncGenerator[bytes]:
+    """The call's answer as frames: each chunk `framed`, and the last ones as `ending` has them."""
+    async with aclosing(_frames(call, chunks, heartbeat, framed)) as parts:
+        async for frames in parts:
+            yield frames
+    predictions = await call.finished(counted=call.plan.request.wants_usage)
+    async with aclosing(_repairs(call, chunks, predictions, heartbeat)) as waits:
+        async for _ in waits:
+            yield BEAT
+    yield await ending(list(chunks.close(predictions)))
+
+
+async def persisting(call: AnyCall, parts: Callable[[], AsyncGenerator[bytes]]) -> AsyncGenerator[bytes]:
+    """These frames; those of a model that stands in, made anew, where the one asked fails before its first."""
+    while True:
+        told = False
+        try:
+            async with aclosing(parts()) as frames:
+                async for each in frames:
+                    told = told or each != BEAT
+                    yield each
+        except ApiError as error:
+            if told or not await call.instead(error):
+                raise
+        else:
+            return
 
 
 async def whole(call: AnyCall, prefix: str) -> msgspec.Struct:
     """The call's answer in one piece; its predictions are stopped where enough has been seen."""
-    chunks = _chunks(call, prefix)
+    chunks: Chunks = begun(call, prefix)
     async for batch in call.batches(None):
         for event in batch:
-            chunks.feed(event)
+            chunks.hear(event)
         _stop_unwanted(call, chunks, batch)
-    return chunks.whole(await call.finished())
+    predictions = await call.finished()
+    async for _ in _repairs(call, chunks, predictions, None):
+        pass
+    return chunks.whole(predictions)
 
 
-async def _frames(call: AnyCall, chunks: Chunks, heartbeat: float) -> AsyncGenerator[bytes]:
+async def _frames(
+    call: AnyCall, chunks: Chunks, heartbeat: float, framed: Callable[[msgspec.Struct], bytes]
+) -> AsyncGenerator[bytes]:
     now = asyncio.get_running_loop().time
     told = now()
     async with aclosing(call.batches(heartbeat)) as batches:
         async for batch in batches:
-            frames = b"".join(frame(chunk) for event in batch for chunk in chunks.feed(event))
+            frames = b"".join([framed(chunk) for event in batch for chunk in chunks.feed(event)])
             # Upstream may say much that is not shown, and this is about what the client hears.
-            if not frames and now() - told >= heartbeat:
+            if not frames and (not batch or now() - told >= heartbeat):
                 frames = BEAT
             if frames:
                 yield frames
@@ -93,9 +167,32 @@ async def _frames(call: AnyCall, chunks: Chunks, heartbeat: float) -> AsyncGener
             _stop_unwanted(call, chunks, batch)
 
 
-def _chunks(call: AnyCall, prefix: str) -> Chunks:
-    chunks: Chunks = call.adapter.stream(call.plan.request, call.stamp(prefix), call.plan.prepared)
-    return chunks
+async def _repairs(
+    call: AnyCall, chunks: Chunks, predictions: Sequence[Prediction], heartbeat: float | None
+) -> AsyncGenerator[None]:
+    """Asks again, within the same call, for answers that are not of the form asked for; yields at each heartbeat."""
+    while _mendable(chunks) and (request := chunks.repair(predictions)):
+        await call.again(request)
+        async with aclosing(call.batches(heartbeat)) as batches:
+            async for batch in batches:
+                if not batch:
+                    yield None
+        chunks.mend(await call.finished())
+
+
+def _mendable(chunks: Chunks) -> TypeGuard[Mendable]:
+    return _mends(type(chunks))
+
+
+@cache
+def _mends(kind: type) -> bool:
+    # Such a look at a protocol's members takes longer than what is done with them.
+    return issubclass(kind, Mendable)
+
+
+def begun(call: AnyCall, prefix: str) -> Any:
+    """What the call's kind makes of events (`Chunks`), from the first on."""
+    return call.adapter.stream(call.plan.request, call.stamp(prefix), call.plan.prepared)
 
 
 def _stop_unwanted(call: AnyCall, chunks: Chunks, batch: Iterable[Event]) -> None:

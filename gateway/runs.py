@@ -1,16 +1,16 @@
 """One prediction of a call: created once, listened to, ended, and booked."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
-from adapters.wire.replicate import Event, Output, Prediction
+from adapters.wire.replicate import Done, Event, Output, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, gone, never_ran, spoken
 from gateway.errors import InternalError, MaybeCreated, NotFound, StoreError
@@ -18,11 +18,15 @@ from gateway.parts import Gateway
 from gateway.plans import Plan
 from gateway.together import ended
 from gateway.upstream.client import Upstream
+from gateway.upstream.origin import Crossing
 
 log = structlog.get_logger()
 
-TURNS_UP_WITHIN = timedelta(minutes=2)
-"""How long a prediction whose create's answer was lost is looked for, before its cost is booked as unknown."""
+TURNS_UP_WITHIN = 120.0
+"""How many seconds a prediction whose create's answer was lost is looked for, before its cost is booked as unknown."""
+
+
+def _nobody_asks(error: ApiError) -> None: ...
 
 
 class Run:
@@ -33,12 +37,17 @@ class Run:
         self.inputs, self.digest = plan.prepared.inputs[index], plan.digests[index]
         self.prediction: Prediction | None = None
         self.settlement: Settlement | None = None
-        self._began = datetime.now(UTC)
+        self.closed = False
+        self._began = datetime.fromtimestamp(gateway.clock(), UTC)
         self._first_said: float | None = None
         self._said: list[str] = []
         self._error: ApiError | None = None
-        self._measured = False
+        self._measured = self._spoken = False
         self._creating: asyncio.Task[None] | None = None
+        self._answered = asyncio.get_running_loop().create_future()
+        self.disowned: Callable[[ApiError], None] = _nobody_asks
+        """Told, if the ledger would not have this prediction: by then it runs, and may have spoken."""
+        self._crossing = Crossing()
         self._stopping: asyncio.Task[None] | None = None
 
     def account(self, error: ApiError | None = None) -> Settlement:
@@ -49,73 +58,124 @@ class Run:
         cost = costs(self.gateway.prices, self.plan.price, self.prediction, tokens)
         return booked(self.prediction, cost, tokens, error, self._first_said)
 
-    async def create(self) -> None:
-        """The prediction exists, and the ledger knows it. Outlives a client that leaves: a create whose answer nobody
-        reads cannot be cancelled, and costs money."""
-        self._creating = asyncio.create_task(self._create())
-        await asyncio.shield(self._creating)
+    async def create(self, *, attended: bool = True) -> None:
+        """The prediction exists, and the ledger is being told. Outlives a client that leaves: a create whose answer
+        nobody reads cannot be cancelled, and costs money."""
+        self._creating = self._creating or asyncio.create_task(self._create(attended=attended))
+        await asyncio.shield(self._answered)
+        if self._creating.done():
+            self._creating.result()
 
-    async def events(self, index: int) -> AsyncGenerator[Event]:
-        """What the prediction says until its end."""
+    @property
+    def spoke(self) -> bool:
+        """Whether anything was heard of its answer."""
+        return bool(self._said)
+
+    @property
+    def going(self) -> bool:
+        """Whether it may still be running, and is meant to."""
+        made = self.prediction
+        if made is None or made.id in self.upstream.over or self._stopping:
+            return False
+        return not (self.upstream.ended(made.id) or made).final
+
+    async def batches(self, index: int) -> AsyncGenerator[list[Event]]:
+        """What the prediction says until its end, as much at a time as came together."""
         assert self.prediction is not None
-        async with aclosing(self.gateway.waiting.events(self.upstream, self.prediction, index)) as events:
-            async for event in events:
-                if isinstance(event, Output):
+        async with aclosing(self.gateway.waiting.batches(self.upstream, self.prediction, index)) as batches:
+            async for batch in batches:
+                if said := [event.text for event in batch if isinstance(event, Output)]:
                     self._first_said = self._first_said or self.gateway.clock()
-                    self._said.append(event.text)
-                yield event
+                    self._said += said
+                self._spoken = batch[-1] == Done(None, index)
+                yield batch
 
-    async def end(self) -> Prediction:
-        """The prediction at its end, measured. One that we stopped has said enough: what it said is its output."""
+    async def end(self, *, counted: bool = True) -> Prediction:
+        """The prediction at its end, measured if it is to be `counted`. One that we stopped has said enough: what it
+        said is its output."""
         assert self.prediction is not None
         if self._stopping:
             await asyncio.wait([self._stopping])
-            return replace(self.prediction, status="succeeded", error=None, output="".join(self._said))
-        await self._measure(self.prediction)
-        return self.prediction
+        elif counted or not self._spoken:
+            await self._measure(self.prediction)
+            return self.prediction
+        return replace(self.prediction, status="succeeded", error=None, output="".join(self._said))
 
     def stop(self) -> None:
         """Enough was said: what still runs is cancelled, while others may still be heard."""
         self._stopping = self._stopping or asyncio.create_task(self._cut())
 
+    @property
+    def whole(self) -> bool:
+        """Nothing more is to be learned of it, nor done about it."""
+        told = self._measured and (self._stopping is None or self._stopping.done())
+        return told and self.prediction is not None and self.prediction.final
+
+    @property
+    def said(self) -> bool:
+        """It has ended well, and its answer is known, though nobody has read its record since."""
+        return self._spoken and self._stopping is None
+
+    def book(self, error: ApiError | None, *, soon: bool) -> Awaitable[None]:
+        """Hands what a whole prediction came to over to the ledger, with the first error told; to be awaited."""
+        self._error = self._error or error
+        self.settlement = self.account(self._error)
+        return self._booked(self.gateway.ledger.settle(self.entry, self.settlement, soon=soon))
+
     async def settle(self, error: ApiError | None = None) -> None:
         """Nothing runs on, and the entry is booked, with the first error told; while Replicate or the store cannot be
         reached, it waits for `recovery`, which asks again."""
         self._error = self._error or error
+        await self._booked(self._settle())
+
+    async def _booked(self, settling: Awaitable[object]) -> None:
         try:
-            await self._settle()
+            await settling
         except ApiError as away:
             log.warning("settlement postponed", entry=self.entry, reason=away.message)
             self.gateway.postponed.add(self)
+        else:
+            self.closed = True
 
-    async def _create(self) -> None:
-        model, plan = self.plan.model, self.gateway.waiting.plan(self.plan.model)
+    async def _create(self, *, attended: bool) -> None:
+        try:
+            made = await self._made(attended=attended)
+        finally:
+            self._answered.set_result(None)
+        await self._note(made)
+
+    async def _made(self, *, attended: bool) -> Prediction:
+        model, config = self.plan.model, self.gateway.config
+        patience = config.server.heartbeat_seconds if self.plan.request.streams else config.upstream.deadline_seconds
+        plan = self.gateway.waiting.plan(model, patience if attended else 0)
         # Of several creates that wait with the same inputs, nobody could tell which one to cancel.
-        alone = len(self.plan.prepared.inputs) == 1
+        alone = self.plan.digests.count(self.digest) == 1
         try:
             self.prediction = await self.upstream.create(
                 model,
                 self.inputs,
-                deadline=self.gateway.config.upstream.deadline_seconds,
+                deadline=config.upstream.deadline_seconds,
                 wait=plan.sync_seconds if alone else None,
                 webhook=plan.webhook,
+                crossing=self._crossing,
             )
         except MaybeCreated:
             self.prediction = await self._found()
             if self.prediction is None:
                 raise
-        await self._note(self.prediction)
+        return self.prediction
 
     async def _note(self, made: Prediction) -> None:
         try:
-            ours = await self.gateway.ledger.created(self.entry, made.id)
+            # Nobody waits for this: until it is on the disk, the entry tells enough to find the prediction by.
+            ours = await self.gateway.ledger.created(self.entry, made.id, soon=True)
         except StoreError as away:
-            # The entry is on the disk, and tells enough to find the prediction by: the call goes on.
             log.warning("prediction not noted", entry=self.entry, prediction=made.id, reason=away.message)
             return
         if not ours:
             # Somebody else has settled this entry or claimed this prediction: it is not ours to run.
-            raise InternalError("The ledger would not take this prediction; it was cancelled.")
+            log.error("the ledger would not take a prediction", entry=self.entry, prediction=made.id)
+            self.disowned(InternalError("The ledger would not take this prediction; it was cancelled."))
 
     async def _settle(self) -> None:
         error = await self._how_creating_ended() or self._error
@@ -136,21 +196,33 @@ class Run:
         """Why there is no prediction, or None if there is one. Raises MaybeCreated while it may still turn up."""
         if self._creating is None:
             return None
-        if self.prediction is None and not self._creating.done():
+        if not self._crossing.under_way:
+            # It waits for its turn, or to be sent again: nothing is under way that could be lost.
+            await ended(self._creating)
+        elif self.prediction is None and not self._creating.done():
             await self._overtake(self._creating)
-        await asyncio.wait([self._creating])
         if self.prediction:
             return None
-        failure = self._creating.exception()
+        await asyncio.wait([self._creating])
+        failure = None if self._creating.cancelled() else self._creating.exception()
         if isinstance(failure, MaybeCreated):
             self.prediction = await self._found()
-            if self.prediction is None and datetime.now(UTC) - self._began < TURNS_UP_WITHIN:
+            waited = self.gateway.clock() - self._began.timestamp()
+            if self.prediction is None and waited < TURNS_UP_WITHIN:
                 raise failure
         return failure if isinstance(failure, ApiError) else None
 
     async def _found(self) -> Prediction | None:
         """The prediction whose create's answer was lost, looked up by what it was created with."""
-        return await self.upstream.find_created(self.plan.model, self.digest, self._began)
+
+        async def ours(found: Prediction) -> bool:
+            # Where several gateways share the books, another may have asked for just the same: it has noted its own.
+            try:
+                return await self.gateway.ledger.created(self.entry, found.id)
+            except StoreError:
+                return True
+
+        return await self.upstream.find_created(self.plan.model, self.digest, self._began, ours)
 
     async def _overtake(self, creating: asyncio.Task[None]) -> None:
         """A create that waits for its output, or for ever, tells no id until then: look it up instead."""
@@ -174,6 +246,8 @@ class Run:
         """The prediction is final, by its own end or by our cancelling it, and measured."""
         assert self.prediction is not None
         seen = self.upstream.ended(self.prediction.id) or self.prediction
+        if not seen.final and seen.id in self.upstream.over:
+            seen = await self.gateway.waiting.recorded(self.upstream, seen)
         if not seen.final:
             seen = await self.upstream.cancel(seen.id)
         if not self._measured:

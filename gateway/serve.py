@@ -1,6 +1,10 @@
 """`repligate serve`: settings read, parts opened, and the server run until it is told to stop."""
 
-from collections.abc import Mapping
+import asyncio
+import gc
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -8,16 +12,21 @@ from pathlib import Path
 import click
 import structlog
 import uvloop
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from gateway import log as logs
+from gateway.accounts.keys import Keys
 from gateway.accounts.prices import Prices
 from gateway.app import create_app, open_gateway
-from gateway.config import Config, ConfigError, load
+from gateway.config import Config, ConfigError
 from gateway.draining import drain
+from gateway.loading import load
 from gateway.parts import Gateway, Replicate
-from gateway.serving import Server, listening, on_hangup
+from gateway.serving import Server, listening, on_hangup, when_orphaned
 from gateway.store.lock import ServerLock
+from gateway.store.sql import Store
+from gateway.workers import Report, Workers
 
 log = structlog.get_logger()
 
@@ -27,22 +36,76 @@ LIVE: Mapping[str, tuple[str, ...]] = {
     "upstream": ("any_model",),
     "schemas": (),
     "outputs": (),
+    "shared": (),
 }
 """Of these sections, the keys that a reload brings into force; of every other section all of them are."""
 
 PUBLIC_API = "https://api.replicate.com/v1"
+_ALONE = (
+    "--workers: several processes are one to clients only where they share their limits and their books; without, each "
+    "would let every key go as fast as one, and take the others' running calls for abandoned. Set state.database to a "
+    "postgresql:// URL and shared.redis to a redis:// one (docs/scaling.md), or serve with one process"
+)
+_YOUNG = 10_000
+"""New objects after which those that are young are looked through: a call makes some hundreds."""
+
 DEMO_PACE = 60.0
 """Tokens a second of the built-in simulator: quick, and still seen to stream."""
 
 
-def run(path: Path | None, environ: Mapping[str, str]) -> None:
+class Start(Struct, frozen=True):
+    """What a serving process is started with; `environ` wins over the file at `path`."""
+
+    path: Path | None
+    environ: Mapping[str, str]
+    replicate: Replicate
+
+
+def run(path: Path | None, environ: Mapping[str, str], workers: int = 1) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigError for what the operator must mend first."""
     config = checked(path, environ)
     logs.configure(config.log)
+    if workers > 1 and not config.shared.redis:
+        raise ConfigError(_ALONE)
     with ExitStack() as open_things:
-        open_things.enter_context(ServerLock.take(config))
-        replicate = _replicate(environ, open_things)
-        uvloop.run(_serve(config, path, environ, replicate))
+        if workers == 1:
+            open_things.enter_context(ServerLock.take(config))
+        sock = open_things.enter_context(_listening(config))
+        start = Start(path, dict(environ), _replicate(environ, open_things))
+        if workers == 1:
+            uvloop.run(_serve(start, config, sock, partial(_announce, replicate=start.replicate)))
+        else:
+            _several(workers, start, config, sock)
+
+
+def _several(count: int, start: Start, config: Config, sock: socket.socket) -> None:
+    ServerLock.take(config).release()  # each worker takes it, together with the others
+    store = Store.open(config)  # brings the tables up to date, before anyone needs them
+    try:
+        workers = Workers(count, sock, partial(_work, start))
+        workers.start()
+        asyncio.run(_announce(_at(config, sock), Keys(store), start.replicate))
+    finally:
+        store.close()
+    gc.enable()
+    workers.watch()
+
+
+def _work(start: Start, sock: socket.socket, report: Report) -> None:
+    """One of several workers, from its start to its end."""
+
+    async def ready(config: Config, keys: Keys) -> None:
+        report("")
+
+    try:
+        config = checked(start.path, start.environ)
+        logs.configure(config.log)
+        with ServerLock.take(config):
+            uvloop.run(_serve(start, config, sock, ready))
+    except ConfigError as wrong:
+        log.error("a worker cannot serve", reason=str(wrong))
+        report(str(wrong))
+        sys.exit(1)
 
 
 def checked(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -66,25 +129,44 @@ def _replicate(environ: Mapping[str, str], open_things: ExitStack) -> Replicate:
     return Replicate(simulator.base_url, (simulator.token,), simulated=True)
 
 
-async def _serve(config: Config, path: Path | None, environ: Mapping[str, str], replicate: Replicate) -> None:
+def _listening(config: Config) -> socket.socket:
     try:
-        sock = listening(config.server.host, config.server.port)
+        return listening(config.server.host, config.server.port)
     except OSError as taken:
         where = f"{config.server.host}:{config.server.port}"
         raise ConfigError(f"{where}: {taken.strerror}; another port: `--port N`") from None
-    started = config
-    config = replace(started, server=replace(started.server, port=sock.getsockname()[1]))
-    async with open_gateway(config, environ, replicate) as gateway:
+
+
+def _at(config: Config, sock: socket.socket) -> Config:
+    """The settings with the port that was found."""
+    return replace(config, server=replace(config.server, port=sock.getsockname()[1]))
+
+
+async def _serve(
+    start: Start, started: Config, sock: socket.socket, opened: Callable[[Config, Keys], Awaitable[None]]
+) -> None:
+    async with open_gateway(_at(started, sock), start.environ, start.replicate) as gateway:
         server = Server(create_app(gateway), partial(drain, gateway))
-        on_hangup(partial(_reload, gateway, started, path, environ))
-        await _announce(gateway, replicate)
+        on_hangup(partial(_reload, gateway, started, start))
+        when_orphaned(server.stop)
+        await opened(gateway.config, gateway.keys)
+        _settle_down()
         await server.serve(sockets=[sock])
 
 
-def _reload(gateway: Gateway, started: Config, path: Path | None, environ: Mapping[str, str]) -> None:
+def _settle_down() -> None:
+    """What starting made stays as long as the process: the collector of garbage need not go through it again and again,
+    which took a tenth of all CPU, and a tenth of a second each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+    gc.enable()
+
+
+def _reload(gateway: Gateway, started: Config, start: Start) -> None:
     """The settings read again: swapped whole, or the old ones stay and the log says why."""
     try:
-        new = checked(path, environ)
+        new = checked(start.path, start.environ)
     except ConfigError as wrong:
         log.error("settings not reloaded", reason=str(wrong))
         return
@@ -107,15 +189,15 @@ def reloaded(running: Config, started: Config, new: Config) -> tuple[Config, lis
     return replace(new, **sections), waiting
 
 
-async def _announce(gateway: Gateway, replicate: Replicate) -> None:
-    url = f"{gateway.config.public_url}/v1"
+async def _announce(config: Config, keys: Keys, replicate: Replicate) -> None:
+    url = f"{config.public_url}/v1"
     click.echo(f"Repligate listens on {url}")
     if not replicate.simulated:
-        if not await gateway.keys.list():
+        if not await keys.list():
             click.echo("There is no key yet. To make one: repligate keys create NAME")
         return
-    key = await _demo_key(gateway)
-    model = next(iter(gateway.config.models), "sim/echo")
+    key = await _demo_key(keys)
+    model = next(iter(config.models), "sim/echo")
     click.echo(
         "There is no REPLICATE_API_TOKEN: a built-in simulator of Replicate answers, and nothing is spent.\n"
         f"\n  key   {key}\n\n"
@@ -125,10 +207,10 @@ async def _announce(gateway: Gateway, replicate: Replicate) -> None:
     )
 
 
-async def _demo_key(gateway: Gateway) -> str:
+async def _demo_key(keys: Keys) -> str:
     """A key for trying: new at each start, for only its hash is kept; earlier ones end."""
-    for key in await gateway.keys.list():
+    for key in await keys.list():
         if key.name == "demo" and key.state == "active":
-            await gateway.keys.revoke(key.id)
-    _, secret = await gateway.keys.create("demo")
+            await keys.revoke(key.id)
+    _, secret = await keys.create("demo")
     return secret

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,9 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from gateway.connections import Connection
+
+_LINGER_SECONDS = 0.2
+"""Whoever has just connected has sent a request by then, and is told that this gateway leaves."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -38,6 +42,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=10,
                 backlog=2048,
@@ -55,8 +60,16 @@ class Server(uvicorn.Server):
         # Called between two bytecodes of the loop's thread: only schedule here.
         self._draining = asyncio.get_running_loop().create_task(self._drained())
 
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self.handle_exit(signal.SIGTERM, None)
+
     async def _drained(self) -> None:
         await self._drain()
+        for server in self.servers:
+            server.close()
+        # uvicorn hangs up at once on connections whose first request is on its way.
+        await asyncio.sleep(_LINGER_SECONDS)
         self.should_exit = True
 
 
@@ -64,3 +77,16 @@ def on_hangup(reload: Callable[[], None]) -> None:
     """Calls `reload` on SIGHUP, where the platform has it."""
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
+def when_orphaned(stop: Callable[[], None]) -> None:
+    """Calls `stop` when the process that started this one as a worker is gone, however it ended."""
+    parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
+    if parent is None:
+        return
+
+    def gone() -> None:
+        loop.remove_reader(parent.sentinel)
+        stop()
+
+    loop.add_reader(parent.sentinel, gone)

@@ -1,5 +1,6 @@
 """What all tests share: a simulated Replicate and a real gateway in front of it, over real sockets."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from tests.served import ROOT, Served
 
 IMPATIENT = {"REPLIGATE__UPSTREAM__RETRY_SECONDS": "0.5"}
 """What is throttled is soon given up. Not for tests that share a gateway: one throttles the token of all."""
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected by now stays: the tests that collect garbage need not walk through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """The tests on every Python we support that is here, except the one this runs on.
 
-    python tests/interpreters.py [pytest arguments]
+    python tests/interpreters.py [--newest] [pytest arguments]
 
-Each gets its own environment, `.venv-3.12` for one, from requirements-dev.lock.
+`--newest` takes only the newest of them. Each gets its own environment, `.venv-3.12` for one, from
+requirements-dev.lock.
 """
 
 import os
@@ -67,6 +68,8 @@ def say(command: list[str | Path]) -> None:
 def main(arguments: list[str]) -> int:
     """Exits 1 when the tests fail on any of them."""
     interpreters = others()
+    if arguments[:1] == ["--newest"]:
+        arguments, interpreters = arguments[1:], dict(list(interpreters.items())[-1:])
     if not interpreters:
         print(f"No other Python of {', '.join(SUPPORTED)} is here.")
     failed = []

@@ -18,9 +18,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
     "requirements.lock": ("requires-python", "dependencies"),
+    "requirements-all.lock": ("requires-python", "dependencies", "optional-dependencies"),
     "requirements-dev.lock": ("requires-python", "dependencies", "optional-dependencies", "dev"),
     "requirements-clients.lock": ("requires-python", "clients"),
+    "requirements-peers.lock": ("requires-python", "peers"),
 }
+WITH_CORE = ("requirements-all.lock", "requirements-dev.lock")
+"""Locks whose versions of the core are those that serve."""
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?==(?P<version>\S+)(?P<rest>.*)$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -59,7 +63,7 @@ def faults(root: Path = ROOT) -> Iterator[str]:
         pinned = dict(pins(text))
         yield from (f"{name} has no hash for {each}" for each in unhashed(text))
         yield from (f"{name} lacks {each}: run `make lock`" for each in direct(required, parts) - pinned.keys())
-        if name == "requirements-dev.lock":
+        if name in WITH_CORE:
             differing = (each for each in core if pinned.get(each) != core[each])
             yield from (f"{name} has not the {each} that requirements.lock has: run `make lock`" for each in differing)
 

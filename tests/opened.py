@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import socket
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from openai import AsyncOpenAI
 from sqlalchemy import select
 
 from gateway.app import create_app, open_gateway
@@ -34,19 +36,46 @@ def configured(folder: Path, **sections: Mapping[str, Any]) -> Config:
 
 @asynccontextmanager
 async def opened(
-    simulator: Upstreamed, folder: Path, token: str = "r8_test", **sections: Mapping[str, Any]
+    simulator: Upstreamed, folder: Path, *tokens: str, **sections: Mapping[str, Any]
 ) -> AsyncIterator[Gateway]:
     """The parts. In the end nothing may be left behind: no task, no error that nobody was told of."""
+    _forget_earlier_tests()
     loop, complaints = asyncio.get_running_loop(), list[str]()
     loop.set_exception_handler(lambda _, context: complaints.append(f"{context.get('exception')!r} {context}"))
     before = asyncio.all_tasks()
-    async with open_gateway(configured(folder, **sections), {}, Replicate(simulator.base_url, (token,))) as parts:
+    async with open_gateway(
+        configured(folder, **sections), {}, Replicate(simulator.base_url, tokens or ("r8_test",))
+    ) as parts:
         yield parts
     await holds(lambda: not asyncio.all_tasks() - before - {asyncio.current_task()}, 2)
     gc.collect()
     await asyncio.sleep(0)
     loop.set_exception_handler(None)
     assert complaints == []
+
+
+@asynccontextmanager
+async def client_of(gateway: Gateway, secret: str = "", **policy: Any) -> AsyncIterator[AsyncOpenAI]:
+    """OpenAI's client of this gateway, served from this very loop: with this key, or a new one of this policy."""
+    secret = secret or (await gateway.keys.create("one", **policy))[1]
+    async with listens(gateway) as url, AsyncOpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0) as client:
+        yield client
+
+
+@asynccontextmanager
+async def clients_of(gateway: Gateway, *names: str, **policy: Any) -> AsyncIterator[tuple[AsyncOpenAI, ...]]:
+    """A client for each new key of these names."""
+    secrets = [(await gateway.keys.create(name, **policy))[1] for name in names or ("one",)]
+    async with listens(gateway) as url, AsyncExitStack() as opened:
+        made = [AsyncOpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0) for secret in secrets]
+        yield tuple([await opened.enter_async_context(each) for each in made])
+
+
+def _forget_earlier_tests() -> None:
+    """What another test's client left to be collected is not this gateway's leak."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @asynccontextmanager
@@ -92,4 +121,5 @@ async def settled(gateway: Gateway) -> list[Mapping[str, Any]]:
 async def rows(gateway: Gateway, table: Any = entries) -> list[Mapping[str, Any]]:
     """A table of the books, as it is."""
     store = gateway.ledger._store
+    await asyncio.gather(*(call.settled.wait() for call in gateway.running if call.answered))
     return [dict(row) for row in await store.read(lambda c: c.execute(select(table)).mappings().all())]

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +21,14 @@ _ADDRESS = re.compile(r"(http://[\w.:\[\]]+/v1)\b")
 class Served:
     """The running process; `output` is what it has printed so far, stderr after stdout."""
 
-    def __init__(self, folder: Path, upstream: str, config: str = "", environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        upstream: str,
+        config: str = "",
+        environ: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "config.toml"
@@ -34,9 +42,10 @@ class Served:
             **told,
             **(environ or {}),
         }
+        self._clients = ExitStack()
         self.printed: list[str] = []
         self.logged: list[str] = []
-        self.start()
+        self.start(*options)
 
     def start(self, *options: str) -> None:
         """Starts the process (again), and returns once it has printed where it listens."""
@@ -52,7 +61,7 @@ class Served:
         del self.printed[:], self.logged[:]
         for reader in self._readers:
             reader.start()
-        self._listening.wait(20)
+        self._listening.wait(60)
         found = next(filter(None, map(_ADDRESS.search, self.printed)), None)
         if found is None:
             self.kill()
@@ -81,8 +90,12 @@ class Served:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def openai(self, **options: object) -> OpenAI:
-        return OpenAI(base_url=self.base_url, api_key=self.key, **{"max_retries": 0, "timeout": 30, **options})
+    def openai(self, key: str = "", **options: object) -> OpenAI:
+        """A client that is closed with this gateway: one that is left to be collected may lose its socket first."""
+        told = {"max_retries": 0, "timeout": 30, **options}
+        client = OpenAI(base_url=self.base_url, api_key=key or self.key, **told)
+        self._clients.callback(client.close)
+        return client
 
     def async_openai(self, **options: object) -> AsyncOpenAI:
         return AsyncOpenAI(base_url=self.base_url, api_key=self.key, **{"max_retries": 0, "timeout": 30, **options})
@@ -123,6 +136,7 @@ class Served:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._clients.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:

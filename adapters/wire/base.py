@@ -1,7 +1,10 @@
 """From bytes to a request struct, or to the error OpenAI would answer with."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -10,6 +13,9 @@ from adapters.errors import InvalidRequest, MissingParameter
 
 EXTRA = "<extra>"
 """The key under which unknown fields travel to `.extra`; no client can write it by accident and mean something."""
+
+PASSTHROUGH = "replicate"
+"""The field whose object is merged into the model's input as it is."""
 
 Count = Annotated[int, Meta(ge=1)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
@@ -21,6 +27,7 @@ _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>\w+)`$")
 _OUT_OF_RANGE = re.compile(r"Expected `(?P<type>int|float)` (?P<sign>>=|<=) (?P<bound>[-+.\de]+)$")
 _LENGTH = re.compile(r"Expected `(?P<type>array|str|object)` of length (?P<sign>>=|<=) (?P<bound>\d+)$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`$")
 
 _NAMES = {
@@ -31,20 +38,73 @@ _NAMES = {
     "array": "an array",
     "object": "an object",
     "null": "null",
+    "Upload": "a file",
 }
 
 
-class Request(Struct, frozen=True, kw_only=True):
-    """What every request has: a model, and the fields that OpenAI does not know."""
+class Upload(Struct, frozen=True):
+    """A file that came with a form. `content_type` is what its bytes say, where they do."""
 
-    model: str
+    name: str
+    content_type: str
+    content: bytes
+
+    @property
+    def address(self) -> str:
+        """Its bytes as a data URI."""
+        return f"data:{self.content_type};base64,{b64encode(self.content).decode()}"
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """What a client sends: the fields of its kind, and those that OpenAI does not know."""
+
     extra: dict[str, Any] = field(default_factory=dict, name=EXTRA)
+
+    @classmethod
+    def shaped(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The fields as this struct has them, where clients may write them in several ways."""
+        return given
+
+    @classmethod
+    def listed(cls) -> frozenset[str]:
+        """Names in forms, beside the struct's own lists, under which several values may stand."""
+        return frozenset()
+
+    def references(self) -> "References":
+        """The ids of files that it speaks of."""
+        return {}
+
+    def resolved(self, found: Mapping[str, Upload]) -> Self:
+        """The same with those files in their places; `found` has each by its id."""
+        return self
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is wanted in pieces."""
+        return bool(getattr(self, "stream", None))
 
     def check(self) -> None:
         """Raises InvalidRequest where fields that are each right contradict one another."""
 
 
-T = TypeVar("T", bound=Request)
+class Request(Given, frozen=True, kw_only=True):
+    """What every request for a model has. `usual` is the model where a request may name none."""
+
+    usual: ClassVar[str] = ""
+
+    model: str
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether an answer in pieces ends with what it came to."""
+        return True
+
+
+S = TypeVar("S", bound=Struct)
+References = Mapping[str, str]
+"""Where a request speaks of a file, and the id it speaks of."""
+
+T = TypeVar("T", bound=Given)
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -53,26 +113,42 @@ def decode(body: bytes, kind: type[T]) -> T:
     Explicit nulls equal absence, integers serve as decimals. Raises InvalidRequest or MissingParameter with the
     message, `param` and `code` that OpenAI's own service gives.
     """
-    given = _parse(body)
-    if not given.get("model"):
-        raise InvalidRequest("you must provide a model parameter")
-    known = set(kind.__struct_encode_fields__)
-    fields = {name: value for name, value in given.items() if name in known}
-    fields[EXTRA] = {name: value for name, value in given.items() if name not in known and value is not None}
-    request = convert(fields, kind)
+    return assembled(parsed(body), kind)
+
+
+def assembled(given: dict[str, Any], kind: type[T], *, strict: bool = True) -> T:
+    """Named values as a struct; unless `strict`, numbers and booleans may be written as text. Raises as `decode`
+    does."""
+    if issubclass(kind, Request) and not given.get("model"):
+        if not kind.usual:
+            raise InvalidRequest("you must provide a model parameter")
+        given = {**given, "model": kind.usual}
+    given = kind.shaped(given)
+    known = _fields(kind)
+    fields: dict[str, Any] = {EXTRA: {}}
+    for name, value in given.items():
+        if value is not None:
+            (fields if name in known else fields[EXTRA])[name] = value
+    request = convert(fields, kind, strict=strict)
     request.check()
     return request
 
 
-def convert(fields: dict[str, Any], kind: type[T]) -> T:
+@cache
+def _fields(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(kind.__struct_encode_fields__)
+
+
+def convert(fields: dict[str, Any], kind: type[S], *, strict: bool = True) -> S:
     """Parsed JSON as a struct. Raises as `decode` does."""
     try:
-        return msgspec.convert(fields, kind)
+        return msgspec.convert(fields, kind, strict=strict)
     except msgspec.ValidationError as wrong:
         raise _told(str(wrong), fields) from None
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises InvalidRequest."""
     try:
         given = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -93,6 +169,9 @@ def _told(problem: str, fields: dict[str, Any]) -> InvalidRequest:
     value = _at(fields, path)
     if missing := _MISSING.match(what):
         return _missing(f"{path}.{missing['name']}" if path else missing["name"])
+    if unknown := _UNKNOWN.match(what):
+        name = f"{path}.{unknown['name']}".lstrip(".")[:200]
+        return InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     if wrong := _WRONG_TYPE.match(what):
         return _wrong_type(path, wrong["expected"], wrong["got"])
     if wrong := _OUT_OF_RANGE.match(what):

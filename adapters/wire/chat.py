@@ -1,17 +1,28 @@
-"""Chat completions: the request whole, the reply whole, and the reply in chunks."""
+"""Chat completions: the request."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from adapters.errors import InvalidRequest, MissingParameter
-from adapters.wire.base import Count, Penalty, Ratio, Request, Temperature, invalid_value
+from adapters.wire.base import Count, Penalty, Ratio, References, Request, Temperature, Upload, invalid_value
+from adapters.wire.tools import (
+    LONGEST_NAME,
+    CalledFunction,
+    Function,
+    ResponseFormat,
+    Tool,
+    ToolCall,
+    check_choice,
+    check_format,
+    check_functions,
+)
 
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 PARTS = ("text", "image_url", "input_audio", "refusal", "audio", "file", "video_url")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
 class MediaUrl(Struct, frozen=True):
@@ -40,6 +51,13 @@ class Part(Struct, frozen=True, kw_only=True):
     input_audio: Audio | None = None
     file: dict[str, Any] | None = None
 
+    @property
+    def named(self) -> str | None:
+        """The id of a file that is not here itself."""
+        told = self.file or {}
+        id = None if told.get("file_data") else told.get("file_id")
+        return id if isinstance(id, str) else None
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """A turn of the conversation. `reasoning_content` comes back from clients that keep it; nobody needs it."""
@@ -47,11 +65,15 @@ class Message(Struct, frozen=True, kw_only=True):
     role: str
     content: str | list[Part] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
-    function_call: dict[str, Any] | None = None
+    function_call: CalledFunction | None = None
     refusal: str | None = None
     audio: dict[str, Any] | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        return self.content if isinstance(self.content, list) else []
 
 
 class StreamOptions(Struct, frozen=True):
@@ -61,21 +83,16 @@ class StreamOptions(Struct, frozen=True):
     include_obfuscation: bool | None = None
 
 
-class ResponseFormat(Struct, frozen=True):
-    """text, json_object or json_schema."""
-
-    type: str
-    json_schema: dict[str, Any] | None = None
-
-
 class ChatRequest(Request, frozen=True, kw_only=True):
     """Every field of OpenAI's document; what becomes of each stands in docs/models.md."""
+
+    longest_name: ClassVar[int] = LONGEST_NAME
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     audio: dict[str, Any] | None = None
     frequency_penalty: Penalty | None = None
     function_call: str | dict[str, Any] | None = None
-    functions: list[dict[str, Any]] | None = None
+    functions: Annotated[list[Function], Meta(max_length=128)] | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     max_completion_tokens: Count | None = None
@@ -101,7 +118,7 @@ class ChatRequest(Request, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
     temperature: Temperature | None = None
     tool_choice: str | dict[str, Any] | None = None
-    tools: Annotated[list[dict[str, Any]], Meta(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     top_p: Ratio | None = None
     user: str | None = None
@@ -123,11 +140,36 @@ class ChatRequest(Request, frozen=True, kw_only=True):
     def wants_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    def references(self) -> References:
+        return {
+            f"messages[{turn}].content[{place}].file.file_id": part.named
+            for turn, message in enumerate(self.messages)
+            for place, part in enumerate(message.parts)
+            if part.named
+        }
+
+    def resolved(self, found: Mapping[str, Upload]) -> Self:
+        return replace(self, messages=[_filled(message, found) for message in self.messages])
+
     def check(self) -> None:
         _check_options(self)
+        check_functions(self.tools or (), self.functions or (), self.longest_name)
+        check_choice(self.tool_choice, [tool.function.name for tool in self.tools or () if tool.function])
+        check_format(self.response_format)
         for index, message in enumerate(self.messages):
             _check_message(message, f"messages[{index}]")
         _check_tool_turns(self.messages)
+
+
+def _filled(message: Message, found: Mapping[str, Upload]) -> Message:
+    """With the files that it names beside their ids."""
+    if not any(part.named for part in message.parts):
+        return message
+    parts = [
+        replace(part, file={**(part.file or {}), "file_data": found[part.named].address}) if part.named else part
+        for part in message.parts
+    ]
+    return replace(message, content=parts)
 
 
 def _check_options(request: ChatRequest) -> None:
@@ -162,9 +204,6 @@ def _check_choices(request: ChatRequest) -> None:
     ):
         if value is not None and value not in known:
             raise invalid_value(name, value, known)
-    wanted = request.response_format
-    if wanted and wanted.type not in ("text", "json_object", "json_schema"):
-        raise invalid_value("response_format.type", wanted.type, ("text", "json_object", "json_schema"))
 
 
 def _check_message(message: Message, path: str) -> None:
@@ -203,93 +242,4 @@ def _check_tool_turns(messages: list[Message]) -> None:
                 param=f"messages.[{index}].role",
             )
         if message.role == "assistant":
-            awaited = {call.get("id") for call in message.tool_calls or ()}
-
-
-class PromptDetails(Struct, frozen=True):
-    """What the prompt's tokens were."""
-
-    cached_tokens: int = 0
-    audio_tokens: int = 0
-
-
-class CompletionDetails(Struct, frozen=True):
-    """What the completion's tokens were; reasoning is among them."""
-
-    reasoning_tokens: int = 0
-    audio_tokens: int = 0
-    accepted_prediction_tokens: int = 0
-    rejected_prediction_tokens: int = 0
-
-
-class Usage(Struct, frozen=True):
-    """Tokens; the total is the sum."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails = field(default_factory=PromptDetails)
-    completion_tokens_details: CompletionDetails = field(default_factory=CompletionDetails)
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """The assistant's message; keys that do not apply are absent, not null."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str | None
-    refusal: str | None = None
-    annotations: tuple[()] = ()
-    reasoning_content: str | UnsetType = UNSET
-
-
-class Choice(Struct, frozen=True, kw_only=True):
-    """One of the n answers."""
-
-    index: int
-    message: Answer
-    logprobs: None = None
-    finish_reason: FinishReason
-
-
-class ChatCompletion(Struct, frozen=True, kw_only=True):
-    """The reply, whole."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: tuple[Choice, ...]
-    usage: Usage
-    service_tier: str | None = "default"
-    system_fingerprint: str | None = None
-
-
-class Delta(Struct, frozen=True, kw_only=True):
-    """What one chunk adds; the finish chunk's is empty."""
-
-    role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType | None = UNSET
-    refusal: str | UnsetType | None = UNSET
-    reasoning_content: str | UnsetType = UNSET
-
-
-class ChunkChoice(Struct, frozen=True, kw_only=True):
-    """One answer's part of a chunk."""
-
-    index: int
-    delta: Delta
-    logprobs: None = None
-    finish_reason: FinishReason | None = None
-
-
-class ChatChunk(Struct, frozen=True, kw_only=True):
-    """A piece of the reply. `usage` is absent, null, or the numbers: see `StreamOptions.include_usage`."""
-
-    id: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: int
-    model: str
-    choices: tuple[ChunkChoice, ...]
-    service_tier: str | None = "default"
-    system_fingerprint: str | None = None
-    usage: Usage | UnsetType | None = UNSET
+            awaited = {call.id for call in message.tool_calls or ()}

@@ -140,8 +140,11 @@ def _number(value: object) -> float | None:
 
 def _first_count(*told: object) -> int | None:
     """The first of them that is a whole number, 1.0 as well as 1."""
-    numbers = (number for number in map(_number, told) if number is not None)
-    return next((int(number) for number in numbers if isinstance(number, int) or number.is_integer()), None)
+    for value in told:
+        number = None if value is None else _number(value)
+        if number is not None and (isinstance(number, int) or number.is_integer()):
+            return int(number)
+    return None
 
 
 class Urls(Struct, frozen=True):

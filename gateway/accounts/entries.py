@@ -2,14 +2,18 @@
 
 from msgspec import Struct
 
+from gateway.accounts.spending import Budget
+from gateway.accounts.virtualkeys import Leave
 from gateway.tariffs import Price
 
 
 class Opening(Struct, frozen=True, kw_only=True):
     """A call about to create predictions, one for each of `digests` (hashes of their inputs).
 
-    `reserved` is in micro-dollars for each prediction, None where it cannot be foreseen; `deadline` is the seconds
-    after which Replicate ends a prediction by itself.
+    `reserved` is in micro-dollars, one amount for each prediction, None where it cannot be foreseen; `unpriced` is what
+    becomes of these unless a budget says otherwise. `deadline` is the seconds after which Replicate ends a prediction
+    by itself; `first` is how many the call has opened before; `leave` is what becomes of them when
+    nobody waits for them any more.
     """
 
     call: str
@@ -23,16 +27,23 @@ class Opening(Struct, frozen=True, kw_only=True):
     request: str | None = None
     tags: tuple[str, ...] = ()
     price: Price | None = None
-    reserved: int | None = None
+    reserved: tuple[int | None, ...]
+    unpriced: str = "allow"
     deadline: int = 0
+    first: int = 0
+    leave: Leave = "cancel"
 
 
 class Reservation(Struct, frozen=True):
-    """The entries of a call, one per prediction in the order of the digests, and all the micro-dollars held."""
+    """The entries of a call, one per prediction in the order of the digests, and all the micro-dollars held: None where
+    not all could be foreseen; `unforeseen` says what became of those. `budgets` are those concerned, with this call.
+    """
 
     call: str
     entries: tuple[str, ...]
     amount: int | None
+    budgets: tuple[Budget, ...] = ()
+    unforeseen: str = ""
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
@@ -48,7 +59,6 @@ class Settlement(Struct, frozen=True, kw_only=True):
     error: str | None = None
     prediction: str | None = None
     queue_seconds: float | None = None
-    boot_seconds: float | None = None
     run_seconds: float | None = None
     first_token_seconds: float | None = None
     tokens_in: int | None = None
@@ -82,6 +92,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     reserved: int | None = None
     prediction: str | None = None
     prediction_at: float | None = None
+    leave: Leave = "cancel"
 
 
 class Held(Struct, frozen=True):

@@ -39,7 +39,6 @@ class LedgerLine(Struct, frozen=True, kw_only=True):
     error: str | None
     settled_at: str | None
     queue_seconds: float | None
-    boot_seconds: float | None
     run_seconds: float | None
     first_token_seconds: float | None
     tokens_in: int | None
@@ -51,11 +50,40 @@ class LedgerLine(Struct, frozen=True, kw_only=True):
     basis: str | None
 
 
+class Page(Struct, frozen=True, kw_only=True):
+    """So many entries after the one of this id, opened from the first day to the last, of a key, a team, a model."""
+
+    limit: int
+    after: str | None = None
+    first: date | None = None
+    last: date | None = None
+    key: str | None = None
+    team: str | None = None
+    model: str | None = None
+
+
+def page_of(connection: Connection, page: Page) -> list[LedgerLine]:
+    """One page of the ledger, oldest first."""
+    chosen = _chosen(page.first, page.last).limit(page.limit)
+    for name in ("key", "team", "model"):
+        if (wanted := getattr(page, name)) is not None:
+            chosen = chosen.where(entries.c[name] == wanted)
+    if page.after is not None:
+        chosen = chosen.where(entries.c.id > page.after)
+    return [_line(row) for row in connection.execute(chosen).mappings()]
+
+
 def ledger_lines(connection: Connection, first: date | None, last: date | None) -> Iterator[LedgerLine]:
     """The entries opened from the first day to the last (UTC, both included), oldest first, as they are read."""
     rows = connection.execution_options(yield_per=BATCH).execute(_chosen(first, last))
     for row in rows.mappings():
         yield _line(row)
+
+
+def ledger_count(connection: Connection, first: date | None, last: date | None) -> int:
+    """How many they are."""
+    inner = _chosen(first, last).with_only_columns(entries.c.id).order_by(None).subquery()
+    return connection.execute(select(func.count()).select_from(inner)).scalar_one()
 
 
 def _chosen(first: date | None, last: date | None) -> Select[Any]:

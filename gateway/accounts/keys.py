@@ -9,26 +9,32 @@ from typing import Final, Unpack
 
 from cachetools import TTLCache
 from msgspec.structs import replace
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from gateway.accounts.audit import OPERATOR, note
+from gateway.accounts.moments import milliseconds
+from gateway.accounts.teams import team_of
 from gateway.accounts.virtualkeys import (
     PREFIX,
+    WITH_TEAM,
+    KeyChange,
     KeyLimits,
     Policy,
     UnknownKey,
     VirtualKey,
     add,
+    columns,
+    differing,
     digest,
+    first_of,
     found,
     key_of,
     masked,
     meant,
-    milliseconds,
     new_secret,
-    note,
     with_predecessors,
 )
-from gateway.errors import InvalidKey, MissingKey
+from gateway.errors import Conflict, InvalidKey, MissingKey, StoreError
 from gateway.store.sql import Store
 from gateway.store.tables import keys
 
@@ -48,7 +54,7 @@ class _Unasked:
 _UNASKED: Final = _Unasked()
 
 
-class CannotRotate(LookupError):
+class CannotRotate(Conflict):
     """Only a key that works can have a successor; the message is for the operator."""
 
 
@@ -61,22 +67,27 @@ class Keys:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
         secret: Callable[[], str] = new_secret,
+        away_seconds: float = 0.0,
     ) -> None:
         self._store, self._clock, self._secret = store, clock, secret
         self._known: TTLCache[str, VirtualKey | None] = TTLCache(10_000, CACHED_SECONDS, timer=timer)
+        # Believed only where the store cannot be asked.
+        self._remembered: TTLCache[str, VirtualKey | None] = TTLCache(10_000, away_seconds, timer=timer)
         self._asking: dict[str, asyncio.Task[VirtualKey | None]] = {}
 
-    async def create(self, name: str, **policy: Unpack[Policy]) -> tuple[VirtualKey, str]:
-        """A new key and its secret, which is returned here and never again. Raises StoreError."""
+    async def create(self, name: str, *, by: str = OPERATOR, **policy: Unpack[Policy]) -> tuple[VirtualKey, str]:
+        """A new key and its secret, which is returned here and never again. Raises UnknownTeam, StoreError."""
         secret, now = self._secret(), self._clock()
         key = VirtualKey(id=_new_id(), name=name, prefix=secret[:PREFIX], state="active", created_at=now, **policy)
 
-        def create(connection: Connection) -> None:
+        def create(connection: Connection) -> VirtualKey:
+            if key.team is not None:
+                team_of(connection, key.team)
             add(connection, key, secret)
-            note(connection, now, "key.create", key, **policy)
+            note(connection, now, by, "key.create", key.id, **_known_by(key), **policy)
+            return found(connection, keys.c.id == key.id, now)[0]
 
-        await self._store.write(create)
-        return key, secret
+        return await self._store.write(create), secret
 
     async def list(self) -> Sequence[VirtualKey]:
         """All keys, oldest first, the revoked ones too."""
@@ -88,19 +99,41 @@ class Keys:
         now = self._clock()
         return await self._store.read(lambda connection: meant(connection, which, now))
 
-    async def revoke(self, which: str) -> VirtualKey:
+    async def update(self, which: str, *, by: str = OPERATOR, **change: Unpack[KeyChange]) -> VirtualKey:
+        """Changes what is named here and nothing else, also of what the key was rotated from, which lives no longer
+        for it. Raises UnknownKey, UnknownTeam."""
+        now = self._clock()
+
+        def update(connection: Connection) -> VirtualKey:
+            if (team := change.get("team")) is not None:
+                team_of(connection, team)
+            chain = with_predecessors(connection, meant(connection, which, now), now)
+            for key in chain:
+                said = {name: value for name, value in change.items() if key is chain[0] or name != "expires_at"}
+                changed = differing(key, said)
+                if changed:
+                    before = {name: getattr(key, name) for name in changed}
+                    connection.execute(keys.update().where(keys.c.id == key.id).values(columns(changed)))
+                    note(connection, now, by, "key.update", key.id, **_known_by(key), before=before, after=changed)
+            return found(connection, keys.c.id == chain[0].id, now)[0]
+
+        updated = await self._store.write(update)
+        self._known.clear()
+        return updated
+
+    async def revoke(self, which: str, *, by: str = OPERATOR) -> VirtualKey:
         """Ends a key for ever, and what it was rotated from; revoking twice changes nothing. Raises UnknownKey."""
-        return await self._change(which, "key.revoke", "revoked_at", self._clock())
+        return await self._change(which, "revoked_at", self._clock(), by, "key.revoke")
 
-    async def block(self, which: str) -> VirtualKey:
+    async def block(self, which: str, *, by: str = OPERATOR) -> VirtualKey:
         """Refuses a key, and what it was rotated from, until it is unblocked. Raises UnknownKey."""
-        return await self._change(which, "key.block", "blocked_at", self._clock())
+        return await self._change(which, "blocked_at", self._clock(), by, "key.block")
 
-    async def unblock(self, which: str) -> VirtualKey:
+    async def unblock(self, which: str, *, by: str = OPERATOR) -> VirtualKey:
         """Lets a blocked key in again. Raises UnknownKey."""
-        return await self._change(which, "key.unblock", "blocked_at", None)
+        return await self._change(which, "blocked_at", None, by, "key.unblock")
 
-    async def rotate(self, which: str, overlap: float = 0.0) -> tuple[VirtualKey, str]:
+    async def rotate(self, which: str, overlap: float = 0.0, *, by: str = OPERATOR) -> tuple[VirtualKey, str]:
         """A new key of the same name and policy, and its secret; the old one ends after `overlap` seconds.
 
         Raises UnknownKey, and CannotRotate for a key that does not work or was rotated before.
@@ -117,11 +150,12 @@ class Keys:
             ends = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
             connection.execute(keys.update().where(keys.c.id == old.id).values(expires_at=milliseconds(ends)))
             add(connection, new, secret)
-            note(connection, now, "key.rotate", new, rotated_from=old.id, old_ends_at=ends)
+            note(connection, now, by, "key.rotate", new.id, **_known_by(new), rotated_from=old.id, old_ends_at=ends)
             return new
 
         new = await self._store.write(rotate)
         self._known.clear()
+        self._remembered.clear()
         return new, secret
 
     async def authenticate(self, authorization: str | None) -> VirtualKey:
@@ -137,6 +171,8 @@ class Keys:
             raise InvalidKey(
                 f"Incorrect API key provided: {masked(secret)}. Ask the gateway's operator for one, and {_HOW}"
             )
+        if key.team_blocked_at is not None and key.revoked_at is None:
+            raise InvalidKey(f"The API key {masked(secret)} belongs to the team {key.team!r}, which is blocked.")
         if key.state != "active" or self._expired(key.expires_at):
             state = "expired" if key.state == "active" else key.state
             raise InvalidKey(f"The API key {masked(secret)} is {state}. Ask the gateway's operator for another.")
@@ -154,13 +190,27 @@ class Keys:
         return await asyncio.shield(asking)
 
     async def _ask(self, hashed: str) -> VirtualKey | None:
-        asked, now = select(keys).where(keys.c.hash == hashed), self._clock()
-        row = await self._store.read(lambda connection: connection.execute(asked).mappings().first())
-        same = row is not None and hmac.compare_digest(row["hash"], hashed)
-        self._known[hashed] = key = key_of(row, now) if row is not None and same else None
+        asked, now = WITH_TEAM.where(keys.c.hash == hashed), self._clock()
+
+        def ask(connection: Connection) -> VirtualKey | None:
+            row = connection.execute(asked).mappings().first()
+            if row is None or not hmac.compare_digest(row["hash"], hashed):
+                return None
+            key = key_of(row, now)
+            return replace(key, first=first_of(connection, key.rotated_from)) if key.rotated_from else key
+
+        try:
+            key = await self._store.read(ask)
+        except StoreError:
+            if hashed not in self._remembered:
+                raise
+            key = self._remembered[hashed]
+        else:
+            self._remembered[hashed] = key
+        self._known[hashed] = key
         return key
 
-    async def _change(self, which: str, act: str, column: str, moment: float | None) -> VirtualKey:
+    async def _change(self, which: str, column: str, moment: float | None, by: str, act: str) -> VirtualKey:
         """Sets or takes back a moment of a key and its predecessors, where that changes something; the key then."""
         now = self._clock()
 
@@ -169,15 +219,21 @@ class Keys:
             for key in chain:
                 if (getattr(key, column) is None) != (moment is None):
                     connection.execute(keys.update().where(keys.c.id == key.id).values({column: milliseconds(moment)}))
-                    note(connection, now, act, key)
+                    note(connection, now, by, act, key.id, **_known_by(key))
             return found(connection, keys.c.id == chain[0].id, now)[0]
 
         changed = await self._store.write(change)
         self._known.clear()
+        self._remembered.clear()
         return changed
 
     def _expired(self, at: float | None) -> bool:
         return at is not None and at <= self._clock()
+
+
+def _known_by(key: VirtualKey) -> dict[str, str]:
+    """What people recognise a key by, for the audit log."""
+    return {"name": key.name, "prefix": key.prefix}
 
 
 def _new_id() -> str:

@@ -1,147 +1,245 @@
 """The ledger: an entry is durable before its prediction is created, and settled exactly once after it."""
 
 import asyncio
-import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from datetime import date
+from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    RowMapping,
-    Select,
-    String,
-    bindparam,
-    case,
-    exists,
-    func,
-    or_,
-    select,
-)
+import structlog
+from msgspec.structs import replace
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
+from gateway import ids
+from gateway.accounts import totals
+from gateway.accounts.audit import OPERATOR, note
 from gateway.accounts.entries import Entry, Held, Opening, Reservation, Settlement, UsageLine
-from gateway.store.prepared import Prepared
+from gateway.accounts.exports import LedgerLine, Page, page_of
+from gateway.accounts.holds import Hold, Holds, unasked
+from gateway.accounts.journaling import Created, Journaling, Line, Opened, Settled, UnknownEntry
+from gateway.accounts.moments import milliseconds
+from gateway.accounts.postings import Admission, Postings, kept, rows_of, storable
+from gateway.accounts.pruning import pruned_before
+from gateway.accounts.totals import By, Difference, Within
+from gateway.errors import BudgetSpent, StoreError
+from gateway.store.journal import Journal
 from gateway.store.sql import Store
-from gateway.store.tables import entries, keys, reservations, settlements
+from gateway.store.tables import entries, reservations
 from gateway.tariffs import Price
 
-__all__ = ["Entry", "Held", "Ledger", "Opening", "Reservation", "Settlement", "UnknownEntry", "UsageLine"]
+log = structlog.get_logger()
 
-DAY = 86_400
-MOST = 2**53
-"""Counts above this are no counts."""
-By = Literal["key", "team", "model", "day"]
+__all__ = [
+    "By",
+    "Entry",
+    "Held",
+    "Ledger",
+    "Opening",
+    "Reservation",
+    "Settlement",
+    "UnknownEntry",
+    "UsageLine",
+    "Within",
+]
 
 _ABANDONED = Settlement(status="never created", cost=0, basis="free: never created", error="client_left")
-_OPEN = select(entries, reservations.c.owner, reservations.c.prediction, reservations.c.prediction_at).join(
+_TOLD = 20
+"""So many sums that were wrong are told in the audit log; `ledger check` tells all of them."""
+_NOBODY = ""
+"""The owner of what goes on without one."""
+_OPEN = select(entries, *(reservations.c[name] for name in ("owner", "prediction", "prediction_at", "leave"))).join(
     reservations, reservations.c.entry == entries.c.id
 )
-_CARRIED = ("seq", "key", "team", "model", "day", "prediction", "prediction_at")
-"""What a settlement repeats of its entry and reservation, so that sums read one table."""
-
-_twin, _of, _its = reservations.alias("twin"), bindparam("of", type_=String), bindparam("its", type_=String)
-_ADD_ENTRY, _ADD_RESERVATION = Prepared(entries.insert()), Prepared(reservations.insert())
-_ADD_SETTLEMENT = Prepared(settlements.insert())
-_OPEN_ENTRY = Prepared(
-    _OPEN.where(entries.c.id == _of).with_only_columns(*(_OPEN.selected_columns[n] for n in _CARRIED))
-)
-_DROP_RESERVATION = Prepared(reservations.delete().where(reservations.c.entry == _of))
-_NOTE_PREDICTION = Prepared(
-    reservations.update()
-    .values(prediction=_its, prediction_at=bindparam("at", type_=BigInteger))
-    .where(
-        reservations.c.entry == _of,
-        or_(reservations.c.prediction.is_(None), reservations.c.prediction == _its),
-        ~exists().where(settlements.c.prediction == _its),
-        ~exists().where(_twin.c.prediction == _its, _twin.c.entry != _of),
-    )
-)
-
-
-class UnknownEntry(LookupError):
-    """No entry of this id was ever opened."""
 
 
 class Ledger:
-    """The book of what was run for whom. `owner` names this process, so that the next one knows what it left behind."""
+    """The book of what was run for whom. `owner` names this process, so that the next one knows what it left behind.
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time, owner: str | None = None) -> None:
+    With `lease_seconds` others may adopt an entry whose lease was not renewed for so long (see `Leases`).
+
+    With a journal, what happens to entries while the books are away is kept there until they are back: to open ones,
+    and, where it takes new ones, to those.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        owner: str | None = None,
+        lease_seconds: float | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._store, self._clock = store, clock
         self.owner = owner or uuid.uuid4().hex
+        self._holds = Holds()
+        self._postings = Postings(self.owner, milliseconds(lease_seconds), self._holds)
+        self._journaling = None if journal is None else Journaling(store, journal, self._postings.post)
         self._abandoned: set[asyncio.Task[None]] = set()
 
     async def open(self, opening: Opening) -> Reservation:
-        """One durable entry for each prediction the call will create: call it before creating any.
+        """One durable entry for each prediction the call will create, and its money held: call it before creating any.
 
-        Raises StoreError, and then nothing was opened. A caller cancelled meanwhile leaves nothing reserved.
+        Raises StoreError, BudgetSpent, Unforeseen, and then nothing was opened. A caller cancelled meanwhile leaves
+        nothing reserved.
         """
-        rows = list(_rows(opening, self._clock()))
-
-        def add(connection: Connection) -> None:
-            for row in rows:
-                _ADD_ENTRY.run(connection, **row)
-                _ADD_RESERVATION.run(connection, **_journal(row, self.owner))
-
-        ids = tuple(str(row["id"]) for row in rows)
+        now = self._clock()
+        model, reserved = storable(opening.model), tuple(map(storable, opening.reserved))
+        if (model, reserved) != (opening.model, opening.reserved):
+            opening = replace(opening, model=model, reserved=reserved)
+        ids = tuple(_new_id(now) for _ in opening.digests)
         try:
-            await self._store.write(add)
+            hold = await self._open(opening, ids, now)
         except asyncio.CancelledError:
             self._abandon(ids)
             raise
-        amount = None if opening.reserved is None else opening.reserved * len(ids)
-        return Reservation(opening.call, ids, amount)
+        except BudgetSpent as refused:
+            await self._note_refusal(refused, now)
+            raise
+        return Reservation(opening.call, ids, hold.whole, hold.budgets, hold.unforeseen)
 
-    async def created(self, entry_id: str, prediction_id: str) -> bool:
+    def created(self, entry_id: str, prediction_id: str, *, soon: bool = False) -> Coroutine[Any, Any, bool]:
         """Notes, durably, which prediction was created for an entry; saying it again changes nothing.
 
         False when it was too late: the entry is settled, has another prediction, or this one belongs to another entry.
+        It is handed in when this returns, to be awaited; `soon` lets it wait a moment for company.
         """
-        told = {"of": entry_id, "its": prediction_id, "at": _ms(self._clock())}
-        return await self._store.write(lambda connection: _NOTE_PREDICTION.run(connection, **told).rowcount == 1)
+        return self._handed_in(Created(entry_id, prediction_id, milliseconds(self._clock())), soon=soon)
 
-    async def settle(self, entry_id: str, settlement: Settlement) -> bool:
+    def settle(self, entry_id: str, settlement: Settlement, *, soon: bool = False) -> Coroutine[Any, Any, bool]:
         """Closes an entry and lets go of what it held. True if this call did it, False if it was settled before.
 
-        Raises UnknownEntry when there is none of this id.
+        It is handed in when this returns, to be awaited; `soon` lets it wait a moment for company. Raises UnknownEntry
+        when there is none of this id.
         """
-        now = self._clock()
-        return await self._store.write(lambda connection: self._settle(connection, entry_id, settlement, now))
+        return self._handed_in(Settled(entry_id, kept(settlement), self._clock()), soon=soon)
+
+    @property
+    def journaled(self) -> int:
+        """How many lines wait in the journal for the books; none, while these can be written."""
+        return self._journaling.waiting if self._journaling else 0
+
+    async def replay(self) -> int:
+        """Posts what waits in journals, this process's and those of dead ones. Raises StoreError while away."""
+        return await self._journaling.replay() if self._journaling else 0
+
+    async def let_go(self, entry_ids: Sequence[str]) -> None:
+        """These go on without this process; whoever comes by when they have ended settles them. Raises StoreError."""
+        ours = reservations.update().where(reservations.c.entry.in_(entry_ids)).values(owner=_NOBODY, lease_until=None)
+        await self._store.write(lambda connection: connection.execute(ours))
 
     async def unsettled(self) -> list[Entry]:
         """What other processes opened and no longer look after, oldest first: the journal to recover from."""
-        abandoned = or_(reservations.c.lease_until.is_(None), reservations.c.lease_until < _ms(self._clock()))
+        abandoned = or_(reservations.c.lease_until.is_(None), reservations.c.lease_until < milliseconds(self._clock()))
         found = _OPEN.where(reservations.c.owner != self.owner, abandoned)
         found = found.order_by(entries.c.created_at, entries.c.call, entries.c.seq)
         return [_entry(row) for row in await self._store.read(lambda c: c.execute(found).mappings().all())]
 
+    async def open_here(self, ids: Collection[str]) -> list[Entry]:
+        """Those of these entries that are this process's to settle, oldest first."""
+        found = _OPEN.where(reservations.c.owner == self.owner, entries.c.id.in_(ids)).order_by(entries.c.created_at)
+        return (
+            [_entry(row) for row in await self._store.read(lambda c: c.execute(found).mappings().all())] if ids else []
+        )
+
+    async def open_calls(self, calls: Collection[str]) -> set[str]:
+        """Those of these calls that have an entry open, in whoever's hands."""
+        found = select(entries.c.call).join(reservations).where(entries.c.call.in_(calls))
+        return set(await self._store.read(lambda c: c.execute(found).scalars().all())) if calls else set()
+
     async def held(self) -> Held:
         """What is reserved now by all processes; nothing, when nothing runs."""
+        await self._store.caught_up()
         sums = select(func.count(), func.coalesce(func.sum(reservations.c.amount), 0))
         count, amount = await self._store.read(lambda c: c.execute(sums).one())
         return Held(int(count), int(amount))
 
-    async def usage(self, by: By, first: date | None = None, last: date | None = None) -> list[UsageLine]:
+    async def usage(
+        self, by: By, first: date | None = None, last: date | None = None, within: Within | None = None
+    ) -> list[UsageLine]:
         """What was settled, summed, from the first day to the last (UTC). Days in order, the rest by cost."""
-        sums = _sums(by, first, last)
-        lines = [_line(row, by) for row in await self._store.read(lambda c: c.execute(sums).mappings().all())]
-        return sorted(lines, key=lambda line: line.subject if by == "day" else (-line.cost, line.subject))
+        await self._store.caught_up()
+        held = replace(within or Within(), first=first, last=last) if first or last else within or Within()
+        return await self._store.read(lambda connection: totals.told(connection, by, held))
 
-    def _settle(self, connection: Connection, entry_id: str, settlement: Settlement, now: float) -> bool:
-        row = _OPEN_ENTRY.run(connection, of=entry_id).fetchone()
-        # Two processes may come this far; one of them deletes.
-        if row is None or _DROP_RESERVATION.run(connection, of=entry_id).rowcount == 0:
-            if connection.execute(select(entries.c.id).where(entries.c.id == entry_id)).first() is None:
-                raise UnknownEntry(f"the ledger has no entry {entry_id!r}")
-            return False
-        told = {name: _storable(value) for name, value in msgspec.structs.asdict(settlement).items()}
-        line = told | dict(zip(_CARRIED, row, strict=True))
-        line["prediction"] = line["prediction"] or told["prediction"]
-        _ADD_SETTLEMENT.run(connection, **line, entry=entry_id, owner=self.owner, settled_at=_ms(now))
+    async def page(self, page: Page) -> list[LedgerLine]:
+        """Entries, oldest first, each with its settlement."""
+        await self._store.caught_up()
+        return await self._store.read(lambda connection: page_of(connection, page))
+
+    async def days(self) -> list[int]:
+        """Every day that something was settled on, as the books count days; those whose lines are all there."""
+        return await self._store.read(lambda connection: totals.days(connection, pruned_before(connection)))
+
+    async def differences(self, day: int) -> list[Difference]:
+        """What a day's sums have otherwise than its settlements: nothing, in good books."""
+        return await self._store.read(lambda connection: totals.differences(connection, day))
+
+    async def rebuild(self, day: int, by: str = OPERATOR) -> None:
+        """Makes a day's sums anew from its settlements, which is a line in the audit log where they differed."""
+        now = self._clock()
+
+        def rebuild(connection: Connection) -> None:
+            wrong = [msgspec.to_builtins(each) for each in totals.differences(connection, day)]
+            totals.rebuild(connection, day)
+            if wrong:
+                note(connection, now, by, "ledger.repair", totals.date_of(day).isoformat(), sums=wrong[:_TOLD])
+
+        await self._store.write(rebuild)
+
+    @property
+    def away(self) -> bool:
+        """Whether the books could not be written the last time, or lines wait for them."""
+        return bool(self.journaled) or self._store.away
+
+    async def probe(self) -> None:
+        """Finds out whether the books can be written, unless somebody else is about to. Raises StoreError."""
+        if self._store.idle:
+            await self._store.probe()
+
+    async def _open(self, opening: Opening, ids: tuple[str, ...], now: float) -> Hold:
+        takes_new = bool(self._journaling and self._journaling.takes_new)
+        if self.journaled and not takes_new:
+            # What was spent is not all in the books: nobody could say what may be.
+            raise StoreError("The gateway's books cannot be used now.", retry_after=1)
+        if not self.journaled:
+            try:
+                hold = await self._store.post(self._postings.post, Admission(opening, ids, now))
+                assert isinstance(hold, Hold)
+                return hold
+            except StoreError as away:
+                if not takes_new or away.lasting:
+                    raise
+                log.warning("the books are away: kept in the journal", reason=away.reason)
+        assert self._journaling
+        hold = unasked(opening, now)
+        await self._journaling.keep(Opened(self.owner, list(rows_of(opening, ids, hold, now)), opening.leave))
+        return hold
+
+    async def _note_refusal(self, refused: BudgetSpent, now: float) -> None:
+        if not refused.first:
+            return
+        try:
+            await self._store.write(lambda connection: self._holds.refused(connection, refused, now))
+        except StoreError as away:
+            log.warning("a budget's first refusal was not noted", budget=refused.budget, reason=away.message)
+
+    def _handed_in(self, line: Line, *, soon: bool) -> Coroutine[Any, Any, bool]:
+        posting = None if self.journaled else self._store.post(self._postings.post, line, soon=soon)
+        return self._written(line, posting)
+
+    async def _written(self, line: Line, posting: Awaitable[object] | None) -> bool:
+        """What became of it in the books; True while they are away, and the journal has it."""
+        if posting:
+            try:
+                return bool(await posting)
+            except StoreError as away:
+                if self._journaling is None or away.lasting:
+                    raise
+                log.warning("the books are away: kept in the journal", reason=away.reason)
+        assert self._journaling
+        await self._journaling.keep(line)
         return True
 
     def _abandon(self, ids: Iterable[str]) -> None:
@@ -157,36 +255,9 @@ class Ledger:
                 return  # cancelled before its turn: it was never written
 
 
-def _rows(opening: Opening, now: float) -> Iterable[dict[str, Any]]:
-    common = {
-        name: _storable(getattr(opening, name))
-        for name in ("call", "key", "kind", "model", "ref", "team", "version", "request", "reserved", "deadline")
-    }
-    common |= {"created_at": _ms(now), "day": int(now // DAY), "tags": msgspec.json.encode(opening.tags).decode()}
-    price = None if opening.price is None else msgspec.json.encode(opening.price).decode()
-    for seq, digest in enumerate(opening.digests):
-        yield {**common, "id": _new_id(now), "seq": seq, "digest": digest, "price": price}
-
-
-def _journal(row: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    return {"entry": row["id"], "key": row["key"], "team": row["team"], "amount": row["reserved"], "owner": owner}
-
-
 def _new_id(now: float) -> str:
     # In the order of time, so that new rows go to the end of the table.
-    return f"ent_{_ms(now):012x}{secrets.token_hex(10)}"
-
-
-def _storable(value: object) -> object:
-    """What a database can keep of this. Books that refuse an upstream's nonsense would stay open for ever.
-
-    A NUL or half a surrogate pair is replaced; a count or time that is below zero or beyond belief is not known.
-    """
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, int | float):
-        return value if 0 <= value <= MOST else None
-    return value
+    return f"ent_{milliseconds(now):012x}{ids.fresh()[:20]}"
 
 
 def _entry(row: RowMapping) -> Entry:
@@ -196,48 +267,3 @@ def _entry(row: RowMapping) -> Entry:
     told["tags"] = msgspec.json.decode(row["tags"], type=tuple[str, ...])
     told["price"] = None if row["price"] is None else msgspec.json.decode(row["price"], type=Price)
     return Entry(**told)
-
-
-def _sums(by: By, first: date | None, last: date | None) -> Select[Any]:
-    column, table = settlements.c[by], settlements
-    name: ColumnElement[Any] = func.max(keys.c.name) if by == "key" else func.max(column)
-    sums = select(
-        column.label("subject"),
-        name.label("name"),
-        func.count().label("predictions"),
-        _count(table.c.seq == 0, "calls"),
-        _count(table.c.status != "succeeded", "failed"),
-        _count(table.c.estimated, "estimated"),
-        _count(table.c.cost.is_not(None), "priced"),
-        _count(table.c.cost.is_(None), "unpriced"),
-        *(func.coalesce(func.sum(table.c[n]), 0).label(n) for n in ("tokens_in", "tokens_out", "images", "cost")),
-        func.coalesce(func.sum(table.c.run_seconds), 0.0).label("seconds"),
-    ).group_by(column)
-    if by == "key":
-        sums = sums.select_from(table.outerjoin(keys, keys.c.id == table.c.key))
-    if first is not None:
-        sums = sums.where(table.c.day >= _day(first))
-    if last is not None:
-        sums = sums.where(table.c.day <= _day(last))
-    return sums
-
-
-def _day(day: date) -> int:
-    return (day - date(1970, 1, 1)).days
-
-
-def _count(condition: ColumnElement[bool], label: str) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0)).label(label)
-
-
-def _line(row: RowMapping, by: By) -> UsageLine:
-    told = {name: int(row[name]) for name in UsageLine.__struct_fields__ if name not in {"subject", "name", "seconds"}}
-    subject = str(row["subject"] or "")
-    if by == "day":
-        subject = datetime.fromtimestamp(row["subject"] * DAY, UTC).date().isoformat()
-    name = str(row["name"] or subject) if by == "key" else subject
-    return UsageLine(subject=subject, name=name, seconds=float(row["seconds"]), **told)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -1,8 +1,11 @@
 """Pure: how much of everything that is paid for a prediction took."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
+from adapters.speech import TEXTS
 from adapters.wire.replicate import Metrics, Prediction
 from gateway.accounts.moments import seconds_between
 
@@ -59,7 +62,13 @@ def measured(prediction: Prediction, images: int = 0, counted: Measured | None =
         output_seconds=metrics.output_seconds,
         seconds=ran(prediction),
     )
-    return _completed(theirs, msgspec.structs.replace(told, megapixels=_asked(prediction, drawn)))
+    asked = msgspec.structs.replace(told, megapixels=_asked(prediction, drawn), input_characters=_written(prediction))
+    return _completed(theirs, asked)
+
+
+def characters_of(inputs: Mapping[str, object]) -> int | None:
+    """Of the text among a model's inputs; None where there is none."""
+    return next((len(text) for name in TEXTS if isinstance(text := inputs.get(name), str)), None)
 
 
 def ran(prediction: Prediction) -> float | None:
@@ -90,6 +99,13 @@ _OURS = ("input_tokens", "output_tokens", "input_characters", "output_characters
 def _asked(prediction: Prediction, images: int | None) -> float | None:
     try:
         return msgspec.json.decode(prediction.input, type=Canvas).area(images)
+    except (msgspec.DecodeError, TypeError):
+        return None
+
+
+def _written(prediction: Prediction) -> int | None:
+    try:
+        return characters_of(msgspec.json.decode(prediction.input, type=dict[str, object]))
     except (msgspec.DecodeError, TypeError):
         return None
 

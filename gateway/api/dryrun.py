@@ -5,12 +5,14 @@ from typing import Any
 from litestar import Response
 
 from adapters.wire.replicate import Inputs
+from gateway.accounts.entries import Opening
+from gateway.accounts.notices import shown
 from gateway.api.replies import reply
 from gateway.api.requests import Asked
 from gateway.calls import Caller
 from gateway.parts import Gateway
 from gateway.plans import K, Plan, R, plan
-from gateway.quoting import quoted
+from gateway.quoting import quoted, reserved
 
 REDACTED = "[REDACTED]"
 """What Replicate itself puts in the place of a secret input."""
@@ -22,8 +24,8 @@ def wants_dry_run(request: Asked) -> bool:
 
 
 async def dry_run(gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Response[bytes]:
-    """The model found, the inputs prepared, in the form of `repligate translate`, and what they would cost in US
-    dollars; nothing is created or spent."""
+    """The model found, the inputs prepared, in the form of `repligate translate`, what they would cost in US dollars
+    and what the budgets say to that; nothing is created, held or spent."""
     caller.may_use(request.model)
     planned = await plan(gateway, kind, request)
     prepared = planned.prepared
@@ -35,8 +37,31 @@ async def dry_run(gateway: Gateway, caller: Caller, kind: type[K], request: R) -
             "ignored": prepared.ignored,
             "adjusted": prepared.adjusted,
             "cost": {"low": _dollars(quote.low), "high": _dollars(quote.high), "basis": quote.basis},
+            "budgets": await _tried(gateway, caller, planned),
         }
     )
+
+
+async def _tried(gateway: Gateway, caller: Caller, planned: Plan[Any, Any]) -> dict[str, Any]:
+    """Whether the budgets would admit it now, what they would hold for it, and how those concerned stand without it."""
+    opening = Opening(
+        call="",
+        key=caller.key.id,
+        team=caller.key.team,
+        kind=caller.endpoint,
+        model=planned.request.model,
+        ref=str(planned.model.ref),
+        digests=planned.digests,
+        reserved=reserved(gateway, planned),
+        unpriced=gateway.config.budgets.unpriced,
+    )
+    trial = await gateway.budgets.trial(opening)
+    return {
+        "admitted": trial.refusal is None,
+        "refusal": trial.refusal.message if trial.refusal else None,
+        "held_usd": _dollars(trial.held),
+        "concerned": [shown(budget) for budget in trial.budgets],
+    }
 
 
 def _shown(planned: Plan[Any, Any], inputs: Inputs) -> Inputs:

@@ -20,20 +20,14 @@ from gateway.errors import BodyTooLarge, InternalError, MethodNotAllowed, Unknow
 
 log = structlog.get_logger()
 
-NOT_YET = (
-    "audio",
-    "batches",
-    "completions",
-    "embeddings",
-    "files",
-    "fine_tuning",
-    "images",
-    "moderations",
-    "responses",
-    "uploads",
-    "videos",
-)
-"""What OpenAI serves below `/v1` and this gateway does not, yet: whoever asks for it has made no typing error."""
+NOT_YET = ("batches", "fine_tuning")
+NOT_HERE = (
+    "assistants", "audio/voice_consents", "audio/voices", "chat/completions/", "chatkit", "containers",
+    "content_provenance_checks", "conversations", "evals", "organization", "projects", "realtime", "responses/compact",
+    "responses/input_tokens", "skills", "threads", "vector_stores", "videos/characters", "videos/edits",
+    "videos/extensions",
+)  # fmt: skip
+"""What OpenAI serves below `/v1` and this gateway does not, yet or at all: whoever asks for it made no typing error."""
 
 
 def on_api_error(request: Asked, error: ApiError) -> Response[bytes]:
@@ -47,7 +41,7 @@ def on_api_error(request: Asked, error: ApiError) -> Response[bytes]:
 def on_http_error(request: Asked, error: HTTPException) -> Response[bytes]:
     """One of the framework's: the wrong path, method, size or query."""
     method, path = request.method, request.scope["path"]
-    if isinstance(error, NotFoundException):
+    if isinstance(error, NotFoundException) or path.removeprefix("/v1/").startswith(NOT_HERE):
         return failure(_unknown_route(method, path))
     if isinstance(error, MethodNotAllowedException):
         hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
@@ -78,7 +72,13 @@ def _allowed(error: HTTPException) -> str:
 
 
 def _unknown_route(method: str, path: str) -> ApiError:
+    told = f"Invalid URL ({method} {path})"
+    base = "The base URL of OpenAI's clients ends in /v1 here, once."
     if not path.startswith("/v1/"):
-        return UnknownRoute(f"Invalid URL ({method} {path})")
-    hint = " Repligate does not serve this endpoint yet." if path.split("/")[2] in NOT_YET else ""
-    return UnknownPath(f"Invalid URL ({method} {path}).{hint}" if hint else f"Invalid URL ({method} {path})")
+        return UnknownRoute(told if path.startswith("/admin") else f"{told}. {base}")
+    below = path.removeprefix("/v1/")
+    if below.startswith(NOT_YET):
+        return UnknownPath(f"{told}. Repligate does not serve this endpoint yet.")
+    if below.startswith(NOT_HERE):
+        return UnknownPath(f"{told}. Repligate does not serve this endpoint.")
+    return UnknownPath(f"{told}. {base}" if below.startswith("v1/") else told)

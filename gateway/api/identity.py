@@ -1,11 +1,12 @@
 """The headers that every answer carries, errors and streams too: its request id, time taken and API version."""
 
 import time
-import uuid
 from typing import cast
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import ids
 
 _KEY = "repligate.request"
 
@@ -20,7 +21,7 @@ class Identified:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        began, identity = time.perf_counter(), f"req_{uuid.uuid4().hex}"
+        began, identity = time.perf_counter(), f"req_{ids.fresh()}"
         cast(dict[str, object], scope)[_KEY] = identity
 
         async def send_identified(message: Message) -> None:

@@ -1,31 +1,49 @@
-"""POST /v1/images/generations."""
+"""POST /v1/images/generations, /edits and /variations."""
 
 from typing import Any
 
 from litestar import Response, post
 
 from adapters.images import ImageAdapter
-from adapters.wire.base import decode
-from adapters.wire.images import ImageRequest
-from gateway.api.dryrun import dry_run, wants_dry_run
-from gateway.api.replies import reply, told
-from gateway.api.requests import Asked, attended, authenticated, body_of, gateway_of
+from adapters.wire.images import (
+    ImageEditRequest,
+    ImageRequest,
+    ImagesResponse,
+    ImageVariationRequest,
+)
+from gateway.api.endpoints import served
+from gateway.api.replies import Frames
+from gateway.api.requests import Asked
 from gateway.calls import Call
+from gateway.drawing import drawn
 from gateway.keeping import kept
+from gateway.relay import guarded, persisting
 
 
 @post("/v1/images/generations", status_code=200)
 async def create_image(request: Asked) -> Response[Any]:
     """Pictures drawn from a prompt, as URLs of ours or as base64."""
-    gateway, caller = gateway_of(request), await authenticated(request)
-    order = decode(await body_of(request), ImageRequest)
-    if wants_dry_run(request):
-        return await dry_run(gateway, caller, ImageAdapter, order)
-    call = await attended(request, Call.begin(gateway, caller, ImageAdapter, order))
-    async with call:
-        predictions = await attended(request, call.finished())
-        files = await attended(
-            request, kept(gateway.outputs, call.adapter.files(order, predictions, call.plan.prepared))
-        )
-        answer = call.adapter.parse(order, files, predictions, call.stamp(""))
-    return reply(answer, told(call))
+    return await served(request, ImageAdapter, ImageRequest, _whole, _pieces)
+
+
+@post("/v1/images/edits", status_code=200)
+async def edit_image(request: Asked) -> Response[Any]:
+    """Pictures made of other pictures: edited, inpainted, enlarged, cut out, in another style."""
+    return await served(request, ImageAdapter, ImageEditRequest, _whole, _pieces)
+
+
+@post("/v1/images/variations", status_code=200)
+async def vary_image(request: Asked) -> Response[Any]:
+    """Pictures like the one that was sent."""
+    return await served(request, ImageAdapter, ImageVariationRequest, _whole, _pieces)
+
+
+async def _whole(call: Call[Any, ImageAdapter]) -> ImagesResponse:
+    order, predictions = call.plan.request, await call.finished()
+    files = await kept(call.gateway.outputs, call.adapter.files(order, predictions, call.plan.prepared))
+    return call.adapter.parse(order, files, predictions, call.stamp(""))
+
+
+def _pieces(call: Call[Any, ImageAdapter]) -> Frames:
+    heartbeat = call.gateway.config.server.heartbeat_seconds
+    return Frames(guarded(call, persisting(call, lambda: drawn(call, heartbeat))))

@@ -1,11 +1,11 @@
 """Replies as they leave: whole ones, streams, and the headers that tell of the call behind them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import anyio
 import msgspec
 from litestar import Request, Response
 from litestar.types import Receive, Scope, Send
@@ -13,7 +13,10 @@ from litestar.types import Receive, Scope, Send
 from adapters.errors import ApiError
 from adapters.wire.replicate import Prediction
 from gateway import errors
-from gateway.api.requests import Asked, attended, cancelled_with_client
+from gateway.accounts.rates import RATES
+from gateway.accounts.spending import Budget
+from gateway.alarms import Alarm
+from gateway.api.attending import Attended
 from gateway.booking import queue_seconds
 from gateway.calls import AnyCall
 
@@ -25,14 +28,19 @@ EXPOSED = (
     "retry-after",
     "retry-after-ms",
     "x-should-retry",
-    *(f"x-ratelimit-{what}-{rate}" for rate in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
+    *(f"x-ratelimit-{what}-{rate}" for rate in RATES for what in ("limit", "remaining", "reset")),
     "x-repligate-prediction-id",
+    "x-repligate-replayed",
     "x-repligate-model",
+    "x-repligate-fallback",
     "x-repligate-ignored",
     "x-repligate-adjusted",
     "x-repligate-upstream-requests",
     "x-repligate-usage",
     "x-repligate-cost",
+    "x-repligate-wait-ms",
+    "x-repligate-budget",
+    "x-repligate-unforeseen",
     "x-repligate-queue-ms",
     "x-repligate-run-ms",
 )
@@ -40,65 +48,112 @@ EXPOSED = (
 
 _PLAIN = "!#$&'()*+./:;<=>?@[]^_`{|}~ "
 _MOST_NAMES, _LONGEST_NAME = 30, 60
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def reply(content: object, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    """A whole reply of 200 in JSON."""
-    return Response(msgspec.json.encode(content), media_type=JSON, status_code=200, headers=dict(headers or {}))
+class Body(NamedTuple):
+    """What a reply of another type than JSON holds."""
+
+    content: bytes
+    media_type: str
 
 
-def failure(error: ApiError, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    """An error in OpenAI's shape, with the headers that official clients read before they try again."""
-    content = msgspec.json.encode(errors.body(error))
-    told = {**errors.headers(error), **(headers or {})}
-    return Response(content, media_type=JSON, status_code=error.status, headers=told)
+class Frames(NamedTuple):
+    """A reply in pieces, and the type they are of."""
+
+    frames: AsyncGenerator[bytes]
+    media_type: str = EVENT_STREAM
 
 
-class EventStream(Response[bytes]):
-    """A stream of ready frames that ends with its client: when either leaves, the other is closed."""
+class Whole(Response[bytes]):
+    """A reply in one piece, ready to be sent: Litestar has nothing to add to it."""
 
-    def __init__(self, frames: AsyncGenerator[bytes], first: bytes, headers: Mapping[str, str]) -> None:
-        super().__init__(b"", status_code=200)
-        self.frames, self.first, self.told = frames, first, headers
+    def __init__(self, status: int, body: Body, headers: Mapping[str, str]) -> None:
+        # Litestar's own would prepare for all that a response of its own may still become.
+        kind = f"{body.media_type}; charset=utf-8" if body.media_type.startswith("text/") else body.media_type
+        self.status, self.body = status, body.content
+        self.told = {**headers, "content-type": kind, "content-length": str(len(body.content))}
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **options: Any) -> Any:
         """An ASGI app, which is all that Litestar asks of it."""
         return self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self.frames), anyio.create_task_group() as group:
-            group.start_soon(cancelled_with_client, receive, group.cancel_scope)
-            await self._send(send)
-            group.cancel_scope.cancel()
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded(self.told)})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
-    async def _send(self, send: Send) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in self.told.items()]
-        headers += [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+
+def reply(content: object, headers: Mapping[str, str] | None = None) -> Whole:
+    """A whole reply of 200: a `Body` as it is, anything else in JSON."""
+    body = content if isinstance(content, Body) else Body(msgspec.json.encode(content), JSON)
+    return Whole(200, body, headers or {})
+
+
+def failure(error: ApiError, headers: Mapping[str, str] | None = None) -> Whole:
+    """An error in OpenAI's shape, with the headers that official clients read before they try again."""
+    body = Body(msgspec.json.encode(errors.body(error)), JSON)
+    return Whole(error.status, body, {**errors.headers(error), **(headers or {})})
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them."""
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+class EventStream(Response[bytes]):
+    """A stream of ready frames that ends with its client: when either leaves, the other is closed."""
+
+    def __init__(self, parts: Frames, first: bytes, headers: Mapping[str, str], unread_seconds: float) -> None:
+        self.unread_seconds = unread_seconds
+        self.frames, self.first, self.told = parts.frames, first, {**headers, "content-type": parts.media_type}
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **options: Any) -> Any:
+        """An ASGI app, which is all that Litestar asks of it."""
+        return self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.frames):
+            with Attended(receive) as client:
+                # A client that reads nothing holds up what is sent to it, and has left if it does so for long.
+                unread = Alarm(client.leave)
+                try:
+                    await self._send(send, unread)
+                finally:
+                    unread.close()
+
+    async def _send(self, send: Send, unread: Alarm) -> None:
+        headers = [*encoded(self.told), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+        now = asyncio.get_running_loop().time
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.first, "more_body": True})
         async for frames in self.frames:
+            unread.set(now() + self.unread_seconds)
             await send({"type": "http.response.body", "body": frames, "more_body": True})
+            unread.off()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def streamed(request: Asked, call: AnyCall, frames: AsyncGenerator[bytes]) -> EventStream:
+async def streamed(call: AnyCall, parts: Frames) -> EventStream:
     """The frames as a reply. The first is awaited before the status line leaves, so that a failure keeps its status."""
-    first = await attended(request, anext(frames))
-    return EventStream(frames, first, told(call))
+    first = await anext(parts.frames)
+    return EventStream(parts, first, told(call), call.gateway.config.server.unread_seconds)
 
 
 def told(call: AnyCall) -> dict[str, str]:
     """What the headers say of a call: its predictions, what became of its parameters, times and cost so far."""
-    prepared, predictions = call.plan.prepared, call.predictions
+    prepared, predictions, account = call.plan.prepared, call.predictions, call.account
     headers = {
         "x-repligate-prediction-id": ", ".join(prediction.id for prediction in predictions),
         "x-repligate-model": str(call.plan.model.ref),
+        "x-repligate-fallback": quote(call.name, safe=_PLAIN) if call.name != call.plan.request.model else "",
         "x-repligate-ignored": _listed(prepared.ignored),
         "x-repligate-adjusted": _listed(prepared.adjusted),
         "x-repligate-upstream-requests": str(call.upstream.requests),
-        "x-repligate-usage": "estimated" if call.over and call.estimated else "",
-        "x-repligate-cost": _dollars(call.cost) if call.over else "",
+        "x-repligate-usage": "estimated" if account.over and account.estimated else "",
+        "x-repligate-cost": _dollars(account.cost) if account.over else "",
+        "x-repligate-wait-ms": str(round(call.upstream.waited * 1000)) if call.upstream.waited else "",
+        "x-repligate-budget": _budgets(call),
+        "x-repligate-unforeseen": account.reservation.unforeseen if account.reservation else "",
         **_times(predictions),
         **call.slot.headers(),
     }
@@ -111,6 +166,17 @@ def _listed(names: Sequence[str]) -> str:
     shown = [quote(name[:_LONGEST_NAME], safe=_PLAIN, errors="replace") for name in names[:_MOST_NAMES]]
     more = len(names) - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more else shown)
+
+
+def _budgets(call: AnyCall) -> str:
+    """The budgets concerned that warn, with this call's money held."""
+    concerned = call.account.reservation.budgets if call.account.reservation else ()
+    return ", ".join(_warning(budget) for budget in concerned if budget.mark)
+
+
+def _warning(budget: Budget) -> str:
+    left = "" if budget.left is None else f"; left={budget.left / 1_000_000:.6f}"
+    return f"{budget.mark}; {budget.scope}={quote(budget.subject, safe='*/:') or 'all'}; period={budget.period}{left}"
 
 
 def _dollars(amount: int | None) -> str:

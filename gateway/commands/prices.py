@@ -23,7 +23,7 @@ def prices() -> None:
 @config_option
 @json_option
 def list_prices(path: Path | None, as_json: bool) -> None:
-    """Show the price of each configured model, then the rest of the shipped table."""
+    """Show what each configured model costs. Then the rest of the shipped table."""
     lines = _lines(path)
     if as_json:
         show_json([_structured(line) for line in lines])
@@ -35,7 +35,7 @@ def list_prices(path: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 def check_prices(path: Path | None, as_json: bool) -> None:
-    """Show the configured models whose price is missing, uncertain or older than a year.
+    """Show configured models without a good price. It is missing, uncertain or older than a year.
 
     Ends with status 1 where one has no price at all: what such a model spends is in the books as unknown.
     """

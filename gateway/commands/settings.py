@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gateway.config import Config, load
+from gateway.config import Config
+from gateway.loading import load
 
 if TYPE_CHECKING:
     from gateway.store.sql import Store
 
+F = TypeVar("F", bound=Callable[..., None])
 T = TypeVar("T")
+
+
+def pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE, several times, as a mapping."""
+    for each in value:
+        if "=" not in each:
+            raise click.BadParameter(f"{each!r} is no NAME=VALUE.", context, option)
+    return dict(each.split("=", 1) for each in value)
+
 
 config_option = click.option(
     "--config",
@@ -21,7 +32,19 @@ config_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The settings file. Default: ./config.toml if there is one.",
 )
+metadata_option = click.option(
+    "--metadata", multiple=True, callback=pairs, help="NAME=VALUE, for your own programs; may be given several times."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for scripts.")
+
+
+def about(argument: str) -> Callable[[F], F]:
+    """A command about what its one argument names."""
+
+    def decorated(command: F) -> F:
+        return click.argument(argument)(config_option(json_option(command)))
+
+    return decorated
 
 
 def found(path: Path | None) -> Path | None:

@@ -33,6 +33,22 @@ def show_json(told: object) -> None:
     click.echo(json.dumps(told))
 
 
+def show_all(told: Mapping[str, Any], as_json: bool) -> None:
+    """Everything of one thing: a line for each fact that there is, or JSON."""
+    if as_json:
+        show_json(told)
+    else:
+        show([{"": name, "value": value} for name, value in told.items() if value not in (None, "", [], {})], "")
+
+
+def plain(thing: object) -> dict[str, Any]:
+    """All of a struct in plain values; moments, which end in `_at`, as people and scripts read them."""
+    import msgspec
+
+    told: dict[str, Any] = msgspec.to_builtins(thing)
+    return {name: when(value) if name.endswith("_at") else value for name, value in told.items()}
+
+
 def when(instant: float | None) -> str | None:
     """A unix time as people and scripts read it."""
     return None if instant is None else datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds")

@@ -11,8 +11,6 @@ from gateway.simulator.problems import bad_request, invalid
 from gateway.simulator.schemas import resolve
 from gateway.simulator.validation import invalid_fields
 
-METHODS = ("get", "post", "patch", "delete", "query")
-
 
 @cache
 def contract() -> dict[str, Any]:

@@ -23,6 +23,7 @@ _TURNS = tuple(
         r"^### ?(Instruction|Response|System|User|Assistant|Human):?\s*(.*?)\s*(?=^###|\Z)",
     )
 )
+_TOKENS = re.compile(r"<[|｜][^<>]*[|｜]>|<s>|<bos>")
 _INSTRUCTION = re.compile(r"\[INST\]\s*(.*?)\s*\[/INST\]\s*(.*?)\s*(?=</s>|<s>|\[INST\]|\Z)", re.DOTALL)
 _SYSTEM = re.compile(r"<<SYS>>\s*(.*?)\s*<</SYS>>\s*", re.DOTALL)
 _ROLE_WORDS = {"instruction": "user", "response": "assistant"} | _ROLES
@@ -73,12 +74,26 @@ def read(inputs: Mapping[str, Any]) -> Conversation:
 def _turns(inputs: Mapping[str, Any]) -> Iterator[Turn]:
     messages = _listed(inputs.get("messages") or inputs.get("input_item_list"))
     if messages:
-        yield from (Turn(_role(message.get("role")), _text(message.get("content"))) for message in messages)
+        yield from map(_message, messages)
         return
     for exchange in (inputs.get("history"), inputs.get("message_history")):
         if isinstance(exchange, list):
             yield from (Turn("assistant" if place % 2 else "user", _text(said)) for place, said in enumerate(exchange))
     yield from unfolded(carried(inputs))
+
+
+def _message(message: Mapping[str, Any]) -> Turn:
+    """A message of a list; calls and results as chat templates write them down."""
+    text = _text(message.get("content"))
+    if message.get("role") == "tool":
+        told = msgspec.json.encode({"content": text}).decode()
+        return Turn("user", f"<tool_response>\n{told}\n</tool_response>")
+    calls = [call["function"] for call in message.get("tool_calls") or () if isinstance(call.get("function"), dict)]
+    written = [
+        f'<tool_call>\n{{"name": "{call.get("name")}", "arguments": {call.get("arguments")}}}\n</tool_call>'
+        for call in calls
+    ]
+    return Turn(_role(message.get("role")), "\n".join(filter(None, (text, *written))))
 
 
 def carried(inputs: Mapping[str, Any]) -> str:
@@ -126,7 +141,9 @@ def unfolded(prompt: str) -> list[Turn]:
         turns = [Turn(_role(role), text.strip()) for role, text in pattern.findall(prompt)]
         turns = [turn for turn in turns if turn.text]
         if turns:
-            return turns
+            # What stands before the first turn has no role of its own: it is the instructions.
+            before = _TOKENS.sub("", prompt[: next(pattern.finditer(prompt)).start()]).strip()
+            return [*([Turn("system", before)] if before else []), *turns]
     return [Turn("user", prompt.strip())]
 
 

@@ -9,12 +9,14 @@ Host = Literal["api", "delivery", "stream"]
 
 
 class Request(Struct, frozen=True):
-    """One request that was answered. `status` 0 means the connection ended without an answer."""
+    """One request that was answered, `token` being the end of what it carried. `status` 0 means the connection ended
+    without an answer."""
 
     method: str
     path: str
     status: int
     host: Host
+    token: str = ""
 
 
 class Leak(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The life of a prediction: queue, boot, output, end, retention."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +48,9 @@ def _begin(world: World, prediction: Prediction) -> None:
 
 async def _perform(world: World, prediction: Prediction) -> None:
     pause, due = _pause(world, prediction), world.clock.now()
-    for piece in _pieces(prediction):
+    for count, piece in enumerate(_pieces(prediction)):
+        if count == prediction.scene.stops_after:
+            await asyncio.Event().wait()
         if pause > 0:
             due += pause
             await world.clock.sleep(due - world.clock.now())
@@ -81,6 +84,8 @@ def _pause(world: World, prediction: Prediction) -> float:
 def _show(world: World, prediction: Prediction, piece: Piece) -> None:
     if piece.log:
         _log(world, prediction, piece.log)
+        if piece.output is None:
+            return
     _put(world, prediction, _placed(world, prediction, piece.output))
     prediction.put_out += 1
 

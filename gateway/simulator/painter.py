@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 from PIL import Image, ImageDraw, ImageFont
 
+from gateway.simulator.retouching import Given, retouched
 from gateway.simulator.writer import seeded
 
 _PIXELS = re.compile(r"\s*(\d{2,5})\s*[x×]\s*(\d{2,5})")
@@ -18,7 +19,9 @@ _RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)")
 _MEGAPIXELS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:MP)?\s*\Z")
 _SIDES = {"1K": 1024, "2K": 2048, "4K": 4096, "512": 512}
 _COUNTS = ("num_outputs", "num_images", "number_of_images", "max_images", "batch_size", "n")
-_GIVEN = ("image", "input_image", "img", "image_path", "image_prompt", "main_face_image")
+_GIVEN = ("image", "input_image", "img", "image_path", "image_prompt", "main_face_image", "image_input", "input_images")
+_BLACK = ("ideogram-ai/",)  # whose masks' black is redrawn
+_REMOVERS = re.compile(r"background|rembg|birefnet")
 _SCALES = ("scale", "upscale", "scale_factor", "upscale_factor")
 _LARGEST = 4096  # pixels a side
 _MOST = 100  # pictures; some old schemas set no bound
@@ -37,6 +40,7 @@ class Drawing(Struct, frozen=True, kw_only=True):
     model: str
     seed: int
     number: int = 0
+    given: Given | None = None
 
     @property
     def media_type(self) -> str:
@@ -45,8 +49,11 @@ class Drawing(Struct, frozen=True, kw_only=True):
     def paint(self) -> bytes:
         """Draw the picture and return the file."""
         picture = _background(self)
-        _write(picture, self)
-        return _saved(picture, self)
+        edited = retouched(self.given, picture) if self.given else None
+        # Outside of a mask, and around what is cut out, nothing is written.
+        if self.given is None or not (self.given.mask or self.given.cut):
+            _write(edited or picture, self)
+        return _saved(edited or picture, self)
 
 
 Open = Callable[[Any], bytes | None]
@@ -56,6 +63,7 @@ def drawings(inputs: Mapping[str, Any], model: str, fallback: str, open_: Open) 
     """Return what an input asks for: as many pictures as it says, of its size and format (else the fallback's)."""
     width, height = size(inputs, open_)
     seed = inputs.get("seed")
+    given = _given(inputs, model, open_)
     first = seed if isinstance(seed, int) else seeded(inputs, model).randrange(2**31)
     return [
         Drawing(
@@ -67,6 +75,7 @@ def drawings(inputs: Mapping[str, Any], model: str, fallback: str, open_: Open) 
             model=model,
             seed=first,
             number=number,
+            given=given,
         )
         for number in range(_count(inputs))
     ]
@@ -120,7 +129,7 @@ def _bounded(width: int, height: int) -> tuple[int, int]:
 
 def _given_size(inputs: Mapping[str, Any], open_: Open) -> tuple[int, int] | None:
     """Return the size of the picture that was sent along, scaled if the input says so."""
-    content = next((found for name in _GIVEN if (found := open_(inputs.get(name)))), None)
+    content = _picture(inputs, open_)
     if content is None:
         return None
     try:
@@ -130,6 +139,24 @@ def _given_size(inputs: Mapping[str, Any], open_: Open) -> tuple[int, int] | Non
         return None
     scale = next((float(inputs[name]) for name in _SCALES if isinstance(inputs.get(name), int | float)), 1.0)
     return _bounded(round(width * scale), round(height * scale))
+
+
+def _picture(inputs: Mapping[str, Any], open_: Open) -> bytes | None:
+    sent = (inputs.get(name) for name in _GIVEN)
+    one = (each[0] if isinstance(each, list) and each else each for each in sent)
+    return next((content for each in one if (content := open_(each))), None)
+
+
+def _given(inputs: Mapping[str, Any], model: str, open_: Open) -> Given | None:
+    picture = _picture(inputs, open_)
+    if picture is None:
+        return None
+    return Given(
+        picture=picture,
+        mask=open_(inputs.get("mask")),
+        black=model.startswith(_BLACK),
+        cut=bool(_REMOVERS.search(model)),
+    )
 
 
 def _whole(value: Any) -> int:
@@ -196,5 +223,7 @@ def _saved(picture: Image.Image, drawing: Drawing) -> bytes:
     options: dict[str, Any] = {"quality": drawing.quality} if format_ in ("JPEG", "WEBP") else {}
     if format_ == "WEBP":
         options["method"] = 0
+    if format_ == "JPEG":
+        picture = picture.convert("RGB")
     picture.save(file, format_, **options)
     return file.getvalue()

@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from gateway.simulator.schemas import Schema
 
-Plays = Literal["text", "picture", "speech", "music", "transcription", "vectors", "video", "value", "hello", "weights"]
+Plays = Literal[
+    "text", "picture", "speech", "music", "transcription", "vectors", "video", "value", "verdict", "hello", "weights"
+]
 Counts = Literal["runtime", "billing", "logs", "none"]
 
 _EXTENSIONS: dict[str, Plays] = {

@@ -53,6 +53,13 @@ class Scene(Struct, frozen=True, kw_only=True):
     """Whether a text model composes an answer or repeats the last words it was told."""
     thinks: bool = False
     """Whether a text model thinks aloud between `<think>` and `</think>` before it answers."""
+    form: Literal["right", "broken", "wrong", "loose", "prose", "unclosed", "silent"] = "right"
+    """How a text model makes the calls and the JSON it is asked for: as told, cut in the middle, with other arguments,
+    in Python's way, amid prose, without their end, or not at all."""
+    stubborn: bool = False
+    """Whether it does so again when it is corrected."""
+    stops_after: int | None = None
+    """After how many pieces of output, or lines of its log, nothing more comes until somebody cancels."""
     fails_after: int | None = None
     """After how many pieces of output the prediction fails."""
     fails_as: Literal["failed", "succeeded"] = "failed"
@@ -83,6 +90,12 @@ SCENES: dict[str, Scene] = {
         Scene(name="queue", queued=2.0),
         Scene(name="reasoning", thinks=True),
         Scene(name="says"),
+        Scene(name="broken-json", form="broken"),
+        Scene(name="wrong-arguments", form="wrong"),
+        Scene(name="loose-json", form="loose"),
+        Scene(name="prose-around", form="prose"),
+        Scene(name="missing-end", form="unclosed"),
+        Scene(name="no-call", form="silent"),
         Scene(name="fails", fails_after=0),
         Scene(name="fails-midway", fails_after=5),
         Scene(name="interrupted", fails_after=3, error="Prediction interrupted; please retry (code: PA)"),
@@ -128,5 +141,8 @@ SCENES: dict[str, Scene] = {
         Scene(name="picture-slow", seconds=3.0),
         Scene(name="picture-fails", fails_after=0),
         Scene(name="picture-nsfw", fails_after=0, error=NSFW),
+        Scene(name="film-slow", seconds=5.0),
+        Scene(name="film-stuck", stops_after=4),
+        Scene(name="film-fails", fails_after=4),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from gateway.simulator.diary import Delivery, Leak, Request
 from gateway.simulator.listening import Running, Sockets, loop_factory, running
 from gateway.simulator.seen import Seen, seen
-from gateway.simulator.settings import Limits, Settings, Switches
+from gateway.simulator.settings import Limits, Settings, Switches, Trouble
 from gateway.simulator.world import World
 
 TOKEN = "r8_simulatedsimulatedsimulatedsimulated0"
@@ -195,6 +195,10 @@ class Simulator:
             world.buckets.clear()
 
         self._ask(change)
+
+    def trouble(self, token: str, trouble: Trouble | None) -> None:
+        """Let a token be in trouble alone, whatever the others may do; with None, no more."""
+        self._ask(lambda world: world.trouble(token, trouble))
 
     def advance(self, seconds: float) -> None:
         """Turn the clock forward; deadlines and retention that come due happen before this returns."""

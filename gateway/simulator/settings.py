@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 Limits = Literal["off", "normal", "granted", "low-credit"]
+Trouble = Literal["refused", "insufficient-credit", "billing-required", "throttled", "granted", "low-credit"]
 TokenCounts = Literal["record", "runtime", "billing", "both", "none"]
 ThrottleHint = Literal["text", "body", "header", "both"]
 ThrottleWording = Literal["resets", "expected"]
@@ -111,6 +112,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Tokens per second of text models whose scene sets no pace; 0 is as fast as it goes."""
     picture_seconds: float = 0.0
     """How long a picture takes when its scene does not say."""
+    film_seconds: float = 0.0
+    """How long a film takes when its scene does not say."""
     training_seconds: float = 0.2
     """How long a training takes."""
     boot_seconds: float = 1.5
@@ -125,6 +128,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What webhooks are signed with."""
     limits: Limits = "off"
     """Which rate limits are enforced; their headers are sent in any case."""
+    creates_per_minute: int = 600
+    """How many predictions a token may create in a minute, and at once, under `normal` limits."""
     retention_seconds: float = 3600.0
     """How long after its end a prediction keeps input, output, logs and files."""
     forget_seconds: float = 7200.0

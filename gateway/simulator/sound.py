@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.simulator.writer import seeded
 
-RATE = 16_000
+RATE = 24_000
 _COMMENT = b"ICMT"
 _LONGEST = 120.0
 

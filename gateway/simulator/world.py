@@ -18,7 +18,7 @@ from gateway.simulator.limits import Buckets
 from gateway.simulator.outputs import Outputs
 from gateway.simulator.prediction import Predictions
 from gateway.simulator.records import Model, Records, loaded, shipped
-from gateway.simulator.settings import Limits, Settings, Switches
+from gateway.simulator.settings import Limits, Settings, Switches, Trouble
 from gateway.simulator.stage import Stage
 from gateway.simulator.trainings import Trainings
 
@@ -49,7 +49,8 @@ class World:
         self.trainings = Trainings()
         self.outputs = Outputs(addresses.delivery)
         self.files = Files(settings.file_seconds)
-        self.buckets = Buckets(self.clock.now)
+        self.buckets = Buckets(self.clock.now, settings.creates_per_minute)
+        self.troubles: dict[str, Trouble] = {}
         self.closing = asyncio.Event()
         self.web = httpx.AsyncClient(follow_redirects=False, timeout=5.0, trust_env=False)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +89,13 @@ class World:
         )
         return self.switches
 
+    def trouble(self, token: str, trouble: Trouble | None) -> None:
+        """Let a token be in trouble alone, or no more; what it may create is full again."""
+        self.troubles.pop(token, None)
+        if trouble is not None:
+            self.troubles[token] = trouble
+        self.buckets.clear(token)
+
     def reset(self) -> None:
         """Go back to how everything was at the start, but for the clock."""
         for task in self._tasks:
@@ -100,6 +108,7 @@ class World:
         self.outputs.clear()
         self.files.clear()
         self.buckets.clear()
+        self.troubles.clear()
         self.diary.clear()
         self.clock.stop()
         self._furnish()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.simulator.conversation import Conversation
+from gateway.simulator.errands import errand_of, run
 from gateway.simulator.scenes import Scene
 
 _TOKEN = re.compile(r"\n+|[ ]?[^\W_]{1,6}|[ ]?[^\s\w]|[ ]?_+|\s")
@@ -57,7 +58,8 @@ def write(conversation: Conversation, inputs: Mapping[str, Any], model: str, sce
 def _answer(conversation: Conversation, inputs: Mapping[str, Any], model: str, scene: Scene) -> str:
     if scene.reply == "echo":
         return conversation.words
-    answer = _composed(conversation, inputs, model)
+    errand = errand_of(conversation, inputs)
+    answer = (errand and run(errand, scene)) or _composed(conversation, inputs, model)
     if not scene.thinks:
         return answer
     topic = _topic(conversation.words)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.config import Config, ConfigError
@@ -20,6 +20,14 @@ FILE = "repligate.db"
 READERS = 4
 PATIENCE_SECONDS = 10.0
 """How long a statement waits for another process that is writing."""
+
+_WATCHED = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3} | {
+    "tcp_user_timeout": 10_000
+}
+"""A server that vanished without a word is missed within seconds: calls wait for it."""
+
+_READ_ONLY = "25006"
+"""What PostgreSQL says of a transaction that may not write."""
 
 _DIALECTS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
@@ -51,10 +59,13 @@ def make_private(folder: Path) -> None:
 
 
 def writing(url: URL) -> Engine:
-    """An engine for the one writer. Its transactions take SQLite's write lock when they begin."""
+    """An engine for the one writer. Its transactions take the books' write lock when they begin."""
     if url.get_backend_name() == "sqlite":
         _make_file(Path(url.database or ""))
-    return _engine(url, 1, "BEGIN IMMEDIATE", ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"))
+    engine = _engine(url, 1, "BEGIN IMMEDIATE", ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"))
+    if url.get_backend_name() == "postgresql":
+        event.listen(engine, "connect", _impatient)
+    return engine
 
 
 def reading(url: URL) -> Engine:
@@ -62,10 +73,24 @@ def reading(url: URL) -> Engine:
     return _engine(url, READERS, "BEGIN", ("PRAGMA query_only=ON",))
 
 
+def check_writable(engine: Engine) -> None:
+    """Raises ConfigError where PostgreSQL would refuse whatever is written; SQLite has said so when it was opened."""
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.connect() as connection:
+        if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
+            raise ConfigError("state.database: this database only reads, as a standby does: name the one that writes")
+
+
+def only_reads(wrong: BaseException | None) -> bool:
+    """Whether a server refused to write because it is there for reading."""
+    return isinstance(wrong, DBAPIError) and getattr(wrong.orig, "sqlstate", None) == _READ_ONLY
+
+
 def refusal(wrong: SQLAlchemyError) -> StoreError:
     """The error for a client, who learns no more of the database than that; the log has its reason."""
     error = StoreError("The gateway's books cannot be used now.", retry_after=1)
-    error.reason = reason(wrong)
+    error.reason, error.lasting = reason(wrong), isinstance(wrong, IntegrityError | DataError)
     log.error("the books cannot be used", reason=error.reason)
     return error
 
@@ -92,7 +117,7 @@ def _engine(url: URL, size: int, begin: str, pragmas: tuple[str, ...]) -> Engine
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **common)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_WATCHED, **common)
     except ModuleNotFoundError:
         raise ConfigError('state.database: PostgreSQL needs its driver: pip install "repligate[postgres]"') from None
     event.listen(engine, "connect", _hardened)
@@ -106,6 +131,13 @@ def _prepared(pragmas: tuple[str, ...]) -> Callable[[sqlite3.Connection, Connect
             connection.execute(pragma).close()
 
     return prepare
+
+
+def _impatient(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # A gateway that is frozen while it writes must not keep the others waiting for ever.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(PATIENCE_SECONDS * 1000)}")
+    connection.commit()
 
 
 def _hardened(connection: Any, entry: ConnectionPoolEntry) -> None:

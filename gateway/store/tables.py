@@ -2,6 +2,7 @@
 
 `entries` and `settlements` are the ledger: rows are added and never changed (the database refuses it). `reservations`
 is the journal: an entry stands there from the moment it is opened until it is settled, with what is known of it so far.
+`totals` and `tag_totals` are the settlements summed, in the transaction that settles; they can be rebuilt from these.
 """
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
     Text,
 )
 
-NEWEST = "0001"
+NEWEST = "0008"
 """The migration these tables correspond to; a test holds it to the newest file in `migrations/versions`."""
 
 metadata = MetaData(
@@ -41,6 +42,7 @@ teams = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("limits", Text),
+    Column("blocked_at", BigInteger),
 )
 
 keys = Table(
@@ -102,6 +104,7 @@ reservations = Table(
     Column("lease_until", BigInteger),
     Column("prediction", Text, unique=True),
     Column("prediction_at", BigInteger),
+    Column("leave", String(16), nullable=False, server_default="cancel"),
     CheckConstraint("amount >= 0", name="amount"),
     sqlite_with_rowid=False,
 )
@@ -121,7 +124,6 @@ settlements = Table(
     Column("prediction_at", BigInteger),
     Column("settled_at", BigInteger, nullable=False),
     Column("queue_seconds", Double),
-    Column("boot_seconds", Double),
     Column("run_seconds", Double),
     Column("first_token_seconds", Double),
     Column("tokens_in", BigInteger),
@@ -134,6 +136,37 @@ settlements = Table(
     CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint("tokens_in >= 0 AND tokens_out >= 0 AND images >= 0", name="counts"),
     Index(None, "day", "key", "model"),
+    sqlite_with_rowid=False,
+)
+
+
+def _summed() -> list[Column[int]]:
+    """What both rollups sum of settlements; run time in microseconds, for integers add up the same in any order."""
+    names = ("calls", "predictions", "failed", "estimated", "priced", "tokens_in", "tokens_out", "images")
+    return [Column(name, BigInteger, nullable=False) for name in (*names, "run_micros", "cost")]
+
+
+totals = Table(
+    "totals",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("key", String(40), primary_key=True),
+    Column("team", String(40), primary_key=True),  # empty where there is none
+    Column("model", Text, primary_key=True),
+    *_summed(),
+    Index(None, "key", "day"),
+    Index(None, "team", "day"),
+    Index(None, "model", "day"),
+    sqlite_with_rowid=False,
+)
+
+tag_totals = Table(
+    "tag_totals",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *_summed(),
+    Index(None, "day"),
     sqlite_with_rowid=False,
 )
 
@@ -151,8 +184,21 @@ budgets = Table(
     Column("reserved", BigInteger, nullable=False),
     Column("spent", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("told", Integer, nullable=False, server_default="0"),
     CheckConstraint("reserved >= 0 AND spent >= 0", name="amounts"),
     Index(None, "scope", "subject", "period", unique=True),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("budget", String(40), nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("told_at", BigInteger),
+    Column("lease_until", BigInteger),
 )
 
 audit = Table(
@@ -166,6 +212,35 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("key", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("owner", String(40), nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("status", Integer),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("owner", String(40), nullable=False),
+    Column("status", String(24), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Index(None, "owner", "kind", "created_at"),
+    Index(None, "kind", "expires_at"),
+)
+
 schemas = Table(
     "schemas",
     metadata,
@@ -174,5 +249,10 @@ schemas = Table(
     Column("saved_at", BigInteger, nullable=False),
 )
 
-APPEND_ONLY = (entries, settlements, audit)
-"""Whose rows nobody changes; removing old ones is another matter."""
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)

@@ -1,15 +1,13 @@
 """Replicate's API in the gateway's words: predictions made, read, cancelled and found again; models described."""
 
 import asyncio
-import copy
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import parse_qs, quote, urlsplit
 
-import httpx
 import msgspec
 from msgspec.structs import replace
 
@@ -18,13 +16,27 @@ from adapters.wire.replicate import Inputs, ModelRef, Prediction
 from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, NotFound, UnknownModel, UpstreamFailed, UpstreamUnavailable
 from gateway.upstream.allowance import POLL_SHARE, Allowance
+from gateway.upstream.expecting import Expecting
+from gateway.upstream.forms import form
 from gateway.upstream.likeness import alike, digest
-from gateway.upstream.models import DeploymentReply, Model, ModelReply, PageReply, Record, SecretReply, VersionReply
-from gateway.upstream.origin import Ask, Origin
+from gateway.upstream.models import (
+    DeploymentReply,
+    FileReply,
+    Model,
+    ModelReply,
+    ModelsReply,
+    PageReply,
+    Record,
+    SecretReply,
+    VersionReply,
+)
+from gateway.upstream.origin import Ask, Crossing, Origin
 from gateway.upstream.routes import Route, Routes, choose, fixed
 from gateway.upstream.statuses import LOST
 from gateway.upstream.tokens import Token
-from gateway.upstream.transport import client
+from gateway.upstream.transport import patience_of, wire
+from gateway.upstream.turns import NOBODY, Place, Share, Turns
+from gateway.upstream.wire import Wire
 
 __all__ = ["Upstream", "digest"]
 
@@ -36,6 +48,19 @@ _PAGES = 3
 _CLOCK_SKEW = timedelta(seconds=30)
 
 
+class Manner(TypedDict, total=False):
+    """How a create is made: its answer may take `wait` seconds and bring the output along; Replicate tells `webhook` of
+    the end; `crossing` tells whether it has left, and until then it may be cancelled."""
+
+    wait: int | None
+    webhook: str | None
+    crossing: Crossing | None
+
+
+async def _any(prediction: Prediction) -> bool:
+    return True
+
+
 class Upstream:
     """Replicate, for one gateway. `counted()` gives each call a view of its own, over the same connections."""
 
@@ -45,57 +70,89 @@ class Upstream:
         tokens: Sequence[str],
         base_url: str,
         *,
-        clients: Callable[[UpstreamConfig], httpx.AsyncClient] = client,
+        wires: Callable[[UpstreamConfig], Wire] = wire,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`base_url` as Replicate's SDK reads it, with its /v1. `clients` makes the connections: one pool for the API,
+        """`base_url` as Replicate's SDK reads it, with its /v1. `wires` makes the connections: one pool for the API,
         one for streams, so that a thousand of those cannot keep a create waiting."""
         self.config = config
         self.clock = clock
-        self.requests = 0
+        self.requests, self.waited = 0, 0.0
         self.allowance = Allowance(config.requests_per_minute * POLL_SHARE, clock)
-        self.streams = clients(config)
-        self._http = clients(config)
-        self._origin = Origin(config, tokens, base_url, self._http, clock)
+        self.streams = wires(config)
+        self._wire = wires(config)
+        self._origin = Origin(config, tokens, base_url, self._wire, clock)
+        secure = self._origin.base_url.startswith("https:")
+        self._expecting = Expecting(self.streams, patience_of(config), secure=secure)
         self._routes = Routes()
+        self._share = NOBODY
         self._creating: dict[asyncio.Future[None], tuple[str, Inputs]] = {}
+        self._account: Token | None = None
         self._ended: dict[str, Prediction] = {}
         self.over: set[str] = set()
         """Ids of the predictions whose end was told in this view, be it without their metrics."""
 
-    def counted(self) -> Self:
-        """The same upstream with a counter (and a memory of what has ended) of its own: one per client call."""
-        view = copy.copy(self)
-        view.requests, view._ended, view.over = 0, {}, set()
+    def counted(self, share: Share = NOBODY) -> Self:
+        """The same upstream with a counter (and a memory of what has ended) of its own: one per client call.
+
+        Its creates stand in the line of this `share`; `waited` is the most seconds that one of them stood there.
+        """
+        view = object.__new__(type(self))
+        view.__dict__ |= self.__dict__  # a tenth of what `copy` takes
+        view.requests, view.waited, view._share = 0, 0.0, share
+        view._ended, view.over, view._account = {}, set(), None
         return view
+
+    @property
+    def turns(self) -> Turns:
+        """The queue of everybody's creates."""
+        return self._origin.turns
+
+    @property
+    def tokens(self) -> Sequence[Token]:
+        """The operator's tokens, as they stand."""
+        return self._origin.tokens.all
 
     @property
     def base_url(self) -> str:
         return self._origin.base_url
 
-    async def create(
-        self, model: Model, inputs: Inputs, *, deadline: int, wait: int | None = None, webhook: str | None = None
-    ) -> Prediction:
-        """Starts a prediction that Replicate stops by itself after `deadline` seconds; with `wait`, its answer may take
-        that many seconds and bring the output along. Never sent twice unless the first one provably made nothing.
+    async def create(self, model: Model, inputs: Inputs, *, deadline: int, **manner: Unpack[Manner]) -> Prediction:
+        """Starts a prediction that Replicate stops by itself after `deadline` seconds. Never sent twice unless the
+        first one provably made nothing.
 
         Raises InvalidRequest for inputs that the model refuses, MaybeCreated where the answer was lost, and others.
         """
         fields: dict[str, Any] = {"input": inputs}
-        if webhook:
+        if webhook := manner.get("webhook"):
             fields |= {"webhook": webhook, "webhook_events_filter": ["completed"]}
         headers = {"cancel-after": f"{min(_MAX_DEADLINE, max(_MIN_DEADLINE, deadline))}s"}
+        wait = manner.get("wait") or 0
         if wait:
             headers["prefer"] = f"wait={min(_MAX_WAIT, wait)}"
+        ask = Ask(
+            doing="create",
+            method="POST",
+            path="",
+            headers=headers,
+            token=self._account,
+            read_seconds=self.config.read_seconds + wait,
+            crossing=manner.get("crossing"),
+            place=Place(self._share, self.config.longest_wait_seconds),
+        )
         route = self._routes.of(model)
+        if not wait and not self.turns.waiting:
+            self._expecting.expect(model.path)
         with self._under_way(model, inputs):
             try:
-                return await self._created(route, fields, headers, wait)
+                prediction = await self._created(route, fields, ask)
+                self._expecting.learn(model.path, prediction)
+                return prediction
             except UnknownModel:
                 other = await self._other_route(model, route)
                 if other is None:
                     raise
-            prediction = await self._created(other, fields, headers, wait)
+            prediction = await self._created(other, fields, ask)
         self._routes.learn(model, other)
         return prediction
 
@@ -122,15 +179,19 @@ class Upstream:
             self._ended[prediction.id] = prediction
         return prediction
 
-    async def find_created(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
+    async def find_created(
+        self, model: Model, inputs_digest: str, since: datetime, ours: Callable[[Prediction], Awaitable[bool]] = _any
+    ) -> Prediction | None:
         """The prediction whose create's answer was lost: of this model and these inputs, made after `since`, and known
-        to nobody in this process. Looks at the newest three pages of each token's account. None if there is none."""
+        to nobody in this process, nor to those whom `ours` asks. Looks at the newest three pages of each token's
+        account. None if there is none."""
         # Until creates of just the same are answered, theirs could be taken for the lost one.
         if same := self._same_under_way(model, inputs_digest):
             await asyncio.wait(same)
         async for prediction, token in self._unclaimed(model, inputs_digest, since):
-            self._origin.tokens.made(prediction.id, token)
-            return self.heard(prediction)
+            if await ours(prediction):
+                self._origin.tokens.made(prediction.id, token)
+                return self.heard(prediction)
         return None
 
     async def find_waiting(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
@@ -145,10 +206,22 @@ class Upstream:
             return await self._deployed(ref)
         if not ref.path:
             return await self._model_of_version(ref)
-        record = (await self._read(f"/models/{_path(ref)}", ModelReply)).record
+        record = (await self._told(ref, f"/models/{_path(ref)}", ModelReply)).record
         if ref.version in {None, record.version}:
             return record
-        return (await self._read(f"/models/{_path(ref)}/versions/{ref.version}", VersionReply)).on(record)
+        return (await self._told(ref, f"/models/{_path(ref)}/versions/{ref.version}", VersionReply)).on(record)
+
+    async def search(self, words: str) -> list[Record]:
+        """The public models that Replicate finds by these words, the best first."""
+        text = {"content-type": "text/plain; charset=utf-8"}
+        ask = Ask(doing="model", method="QUERY", path="/models", body=words.encode(), headers=text)
+        body, _ = await self._origin.ask(ask, self.spend)
+        return [each.record for each in _decoded(body, ModelsReply).results]
+
+    async def collection(self, slug: str) -> list[Record]:
+        """The models of a collection of Replicate's. Raises UnknownModel."""
+        found = await self._read(f"/collections/{quote(slug, safe='')}", ModelsReply)
+        return [each.record for each in found.models]
 
     async def webhook_secrets(self) -> list[str]:
         """The signing secret of each token's account, as far as they can be had. Raises ApiError if none can."""
@@ -160,9 +233,22 @@ class Upstream:
                 raise error
         return secrets
 
+    async def upload(self, name: str, content_type: str, content: bytes) -> FileReply:
+        """Sends a file to where models of this view's predictions can read it: an account's files are its own, so all
+        of a view's creates and uploads go by one token from then on. Raises BodyTooLarge and others."""
+        headers, body = form(name, content_type, content)
+        ask = Ask(doing="file", method="POST", path="/files", body=body, headers=headers, token=self._account)
+        reply, self._account = await self._origin.ask(ask, self.spend)
+        return _decoded(reply, FileReply)
+
+    async def forget(self, file: FileReply) -> None:
+        """Deletes a file that this view uploaded. Raises NotFound and others."""
+        path = f"/files/{quote(file.id, safe='')}"
+        await self._origin.ask(Ask(doing="file", method="DELETE", path=path, token=self._account), self.spend)
+
     async def aclose(self) -> None:
         """Closes the connections, of all views."""
-        await self._http.aclose()
+        await self._wire.aclose()
         await self.streams.aclose()
 
     def count(self) -> None:
@@ -174,18 +260,12 @@ class Upstream:
         self.count()
         self.allowance.spend()
 
-    async def _created(
-        self, route: Route, fields: Mapping[str, Any], headers: Mapping[str, str], wait: int | None
-    ) -> Prediction:
-        ask = Ask(
-            doing="create",
-            method="POST",
-            path=route.path,
-            body=msgspec.json.encode({**route.fields, **fields}),
-            headers=headers,
-            read_seconds=self.config.read_seconds + (wait or 0),
-        )
-        body, token = await self._origin.ask(ask, self.count)
+    async def _created(self, route: Route, fields: Mapping[str, Any], ask: Ask) -> Prediction:
+        told = msgspec.json.encode({**route.fields, **fields})
+        try:
+            body, token = await self._origin.ask(replace(ask, path=route.path, body=told), self.count)
+        finally:
+            self.waited = max(self.waited, ask.place.waited if ask.place else 0.0)
         try:
             prediction = msgspec.json.decode(body, type=Prediction)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -228,8 +308,15 @@ class Upstream:
         body, _ = await self._origin.ask(ask, self.spend)
         return _decoded(body, kind)
 
+    async def _told(self, ref: ModelRef, path: str, kind: type[T]) -> T:
+        """What Replicate says of a model there. Raises UnknownModel, which names it."""
+        try:
+            return await self._read(path, kind)
+        except UnknownModel:
+            raise UnknownModel(f"The model `{ref}` does not exist or you do not have access to it.") from None
+
     async def _deployed(self, ref: ModelRef) -> Record:
-        release = (await self._read(f"/deployments/{_path(ref)}", DeploymentReply)).current_release
+        release = (await self._told(ref, f"/deployments/{_path(ref)}", DeploymentReply)).current_release
         if release is None:
             raise UnknownModel(f"The deployment {ref.path!r} has no release to run.")
         model = ModelRef.parse(release.model)

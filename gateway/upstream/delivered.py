@@ -1,6 +1,7 @@
 """What of a prediction's output has been passed on, so that the rest of it can be told from the whole."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.errors import UpstreamFailed
@@ -12,10 +13,11 @@ class Delivered:
     def __init__(self) -> None:
         self._pieces = self._letters = self._check = 0
 
-    def add(self, text: str) -> None:
-        self._pieces += 1
-        self._letters += len(text)
-        self._check = zlib.crc32(text.encode("utf-8", "surrogatepass"), self._check)
+    def add(self, texts: Sequence[str]) -> None:
+        whole = "".join(texts)
+        self._pieces += len(texts)
+        self._letters += len(whole)
+        self._check = zlib.crc32(whole.encode("utf-8", "surrogatepass"), self._check)
 
     def rest(self, output: Any) -> list[str]:
         """What is in this output beyond the delivered: files one by one, text in one piece, [] for any other shape.

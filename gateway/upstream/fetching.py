@@ -1,8 +1,9 @@
 """Fetching a prediction's files: without a token, from the allowed hosts only, and no more than is kept."""
 
 import asyncio
+import string
 from fnmatch import fnmatchcase
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 import stamina
@@ -10,10 +11,15 @@ import structlog
 
 from gateway.config import OutputsConfig
 from gateway.errors import UpstreamFailed
+from gateway.upstream.wire import Opened, Patience, Wire, header
 
 log = structlog.get_logger()
 
 _HOPS = 3
+_HEADERS = {"user-agent": "repligate", "accept": "*/*", "accept-encoding": "identity"}
+_WRITTEN = "".join(sign for sign in string.printable if not sign.isspace())
+"""What may stand in an address as it is."""
+
 _AT_ONCE = 16
 """A file is held whole until it is stored and answered: so many at most."""
 
@@ -28,9 +34,9 @@ class Fetching:
     Beside them, a Replicate on this machine (the simulator) may hand out files on this machine.
     """
 
-    def __init__(self, config: OutputsConfig, base_url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, config: OutputsConfig, base_url: str, wire: Wire, patience: Patience) -> None:
         self.most = config.max_mb * 1024 * 1024
-        self._config, self._http = config, http
+        self._config, self._wire, self._patience = config, wire, patience
         self._local = _loopback(base_url)
         self._few = asyncio.Semaphore(_AT_ONCE)
 
@@ -45,7 +51,7 @@ class Fetching:
         raise AssertionError("an attempt returns or raises")
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._wire.aclose()
 
     async def _followed(self, url: str) -> bytes:
         for _ in range(_HOPS):
@@ -58,27 +64,33 @@ class Fetching:
 
     async def _read(self, url: str) -> tuple[bytes, str]:
         """The file, or where it has moved to."""
+        written = quote(url, safe=_WRITTEN)
         try:
-            async with self._http.stream("GET", url, headers={"accept-encoding": "identity"}) as reply:
-                if reply.is_redirect:
-                    return b"", reply.headers["location"]
+            async with self._wire.open("GET", written, _HEADERS, None, self._patience) as reply:
+                moved = header(reply.raw_headers, b"location")
+                if 300 <= reply.status < 400 and moved:
+                    return b"", moved
                 self._accept(reply)
                 return await self._gathered(reply), ""
+        except httpx.UnsupportedProtocol:
+            raise UpstreamFailed("The model's output is not an address.") from None
         except httpx.RequestError as error:
             raise Unsteady("The model's output file could not be fetched.") from error
 
-    def _accept(self, reply: httpx.Response) -> None:
-        if reply.status_code >= 500 or reply.status_code == 429:
-            raise Unsteady(f"The model's output file could not be fetched (status {reply.status_code}).")
-        if not reply.is_success:
-            raise UpstreamFailed(f"The model's output file is not there (status {reply.status_code}).")
-        length = reply.headers.get("content-length", "")
+    def _accept(self, reply: Opened) -> None:
+        if reply.status >= 500 or reply.status == 429:
+            raise Unsteady(f"The model's output file could not be fetched (status {reply.status}).")
+        if not 200 <= reply.status < 300:
+            raise UpstreamFailed(f"The model's output file is not there (status {reply.status}).")
+        if header(reply.raw_headers, b"content-encoding") not in {"", "identity"}:
+            raise UpstreamFailed("The model's output file came in an encoding that was not asked for.")
+        length = header(reply.raw_headers, b"content-length")
         if length.isdecimal() and int(length) > self.most:
             raise self._too_large()
 
-    async def _gathered(self, reply: httpx.Response) -> bytes:
+    async def _gathered(self, reply: Opened) -> bytes:
         content = bytearray()
-        async for chunk in reply.aiter_bytes():
+        while chunk := await reply.read():
             content += chunk
             if len(content) > self.most:
                 raise self._too_large()

@@ -99,6 +99,13 @@ class ModelReply(Struct, frozen=True):
         )
 
 
+class ModelsReply(Struct, frozen=True):
+    """Models, as a search gives them (`results`) or a collection (`models`)."""
+
+    results: list[ModelReply] = []
+    models: list[ModelReply] = []
+
+
 class Release(Struct, frozen=True):
     """What a deployment runs."""
 
@@ -117,6 +124,23 @@ class PageReply(Struct, frozen=True):
 
     results: list[Prediction]
     next: str | None = None
+
+
+class FileUrls(Struct, frozen=True):
+    """Where an uploaded file is; what a model is given for it."""
+
+    get: str = ""
+
+
+class FileReply(Struct, frozen=True):
+    """A file that was uploaded to Replicate."""
+
+    id: str
+    urls: FileUrls = FileUrls()
+
+    @property
+    def address(self) -> str:
+        return self.urls.get
 
 
 class SecretReply(Struct, frozen=True):

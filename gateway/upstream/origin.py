@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlencode
 
 import httpx
 import stamina
@@ -13,9 +15,11 @@ from msgspec.structs import replace
 from adapters.errors import ApiError
 from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, RateLimited, UpstreamFailed
-from gateway.upstream.statuses import BUSY, LOST, SILENT, UNREACHABLE, Doing, Fault, Unreachable, read, row
-from gateway.upstream.tokens import Bucket, Token, Tokens
-from gateway.upstream.transport import timeouts
+from gateway.upstream.statuses import BUSY, LOST, SILENT, UNREACHABLE, Answer, Doing, Fault, Unreachable, read, row
+from gateway.upstream.tokens import Token, Tokens
+from gateway.upstream.transport import patience_of
+from gateway.upstream.turns import Place, Turns
+from gateway.upstream.wire import Reply, Wire, header
 
 log = structlog.get_logger()
 
@@ -25,23 +29,32 @@ _REMEDIES: Mapping[Fault, str] = {
     "poor": "Replicate slows this token's account for little credit: https://replicate.com/account/billing",
 }
 _UNHINTED_REST = 1.0
+_PLAIN = {"user-agent": "repligate", "accept": "*/*", "accept-encoding": "identity"}
+_JSON = {**_PLAIN, "content-type": "application/json"}
+
+
+@dataclass(slots=True)
+class Crossing:
+    """A create on its way: it can be called off until it is `under_way`; from then on, unless it is refused, it may
+    have made something."""
+
+    under_way: bool = False
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """One request. `token` where only its account may ask; `read_seconds` where an answer may be long in coming."""
+    """One request. `token` where only its account may ask; `read_seconds` where an answer may be long in coming;
+    `crossing` where somebody wants to know whether it has left; `place` is a create's among the others."""
 
     doing: Doing
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE", "QUERY"]
     path: str
     body: bytes | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     token: Token | None = None
     read_seconds: float | None = None
-
-    @property
-    def bucket(self) -> Bucket:
-        return "creates" if self.doing == "create" else "others"
+    crossing: Crossing | None = None
+    place: Place | None = None
 
 
 class Refusal(Exception):
@@ -60,12 +73,14 @@ class Origin:
         config: UpstreamConfig,
         secrets: Sequence[str],
         base_url: str,
-        http: httpx.AsyncClient,
+        wire: Wire,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self.tokens = Tokens(secrets, clock)
-        self._config, self._http, self._clock = config, http, clock
+        self.tokens = Tokens(secrets, clock, config.creates_per_minute)
+        self.turns = Turns(self.tokens, clock)
+        self._config, self._wire, self._clock = config, wire, clock
+        self._waits = patience_of(config)
 
     async def ask(self, ask: Ask, spent: Callable[[], None]) -> tuple[bytes, Token]:
         """The body of the 2xx reply, and the token that was heard. `spent` is called for each request made.
@@ -74,6 +89,15 @@ class Origin:
         ApiError.
         """
         until = self._clock() + self._config.retry_seconds
+        try:
+            return await self._heard(ask, spent)
+        except Refusal as refusal:
+            if not self._patience(refusal, until):
+                raise refusal.error from refusal.__cause__
+            return await self._again(ask, spent, refusal, until)
+
+    async def _again(self, ask: Ask, spent: Callable[[], None], first: Refusal, until: float) -> tuple[bytes, Token]:
+        """The attempts after the first, which came to nothing, as stamina times them."""
         attempts = stamina.retry_context(
             on=lambda error: self._patience(error, until),
             attempts=8,
@@ -85,6 +109,8 @@ class Origin:
         try:
             async for attempt in attempts:
                 with attempt:
+                    if attempt.num == 1:
+                        raise first
                     return await self._heard(ask, spent)
         except Refusal as refusal:
             raise refusal.error from refusal.__cause__
@@ -101,9 +127,11 @@ class Origin:
 
     async def _heard(self, ask: Ask, spent: Callable[[], None]) -> tuple[bytes, Token]:
         """One token after another, as long as it is the token that is at fault: then nothing was created."""
+        if ask.place:
+            return await self._in_turn(ask, ask.place, spent)
         tried: list[Token] = []
         while True:
-            token = ask.token or self.tokens.next(ask.bucket, tried)
+            token = ask.token or self.tokens.next(tried)
             try:
                 return await self._answered(ask, token, spent), token
             except Refusal as refusal:
@@ -111,26 +139,54 @@ class Origin:
                 if not refusal.fault or ask.token or len(tried) == len(self.tokens.all):
                     raise
 
+    async def _in_turn(self, ask: Ask, place: Place, spent: Callable[[], None]) -> tuple[bytes, Token]:
+        """A create, when it is its turn. Where a token fails it, it goes on with another, or comes again at the head of
+        its line, for `retry_seconds` from its first turn on."""
+        if ask.token:
+            place.tried = [token for token in self.tokens.all if token is not ask.token]
+        until: float | None = None
+        while True:
+            token = await self.turns.turn(place)
+            until = until or self._clock() + self._config.retry_seconds
+            try:
+                return await self._answered(ask, token, spent), token
+            except Refusal as refusal:
+                if isinstance(refusal.error, Unreachable):
+                    token.room.give_back()
+                if refusal.fault in {"refused", "broke"}:
+                    place.tried.append(token)
+                if not refusal.fault or len(place.tried) == len(self.tokens.all):
+                    raise
+                place.patience = min(place.patience, place.waited + max(0.0, until - self._clock()))
+
     async def _answered(self, ask: Ask, token: Token, spent: Callable[[], None]) -> bytes:
-        if rest := self.tokens.rest(token, ask.bucket):
+        if not ask.place and (rest := self.tokens.rest(token)):
             raise Refusal(RateLimited(BUSY, retry_after=rest), again=True, fault="limited")
         spent()
-        reply = await self._sent(ask, token)
-        if reply.is_success:
-            return reply.content
-        raise self._refused(ask, reply, token)
-
-    async def _sent(self, ask: Ask, token: Token) -> httpx.Response:
-        typed = {"content-type": "application/json"} if ask.body is not None else {}
+        crossing = ask.crossing or Crossing()
+        crossing.under_way = True
         try:
-            return await self._http.request(
-                ask.method,
-                self.base_url + ask.path,
-                content=ask.body,
-                params=ask.params or None,
-                headers={**ask.headers, **typed, **token.header},
-                timeout=timeouts(self._config, ask.read_seconds),
-            )
+            reply = await self._sent(ask, token)
+            self._learn(ask, reply, token)
+            if not 200 <= reply.status < 300:
+                raise self._refused(ask, reply, token)
+        except Refusal as refusal:
+            crossing.under_way = isinstance(refusal.error, MaybeCreated)
+            raise
+        self._well(token)
+        return reply.content
+
+    def _learn(self, ask: Ask, reply: Reply, token: Token) -> None:
+        """What Replicate says is left of the account's creates."""
+        if ask.place and (remaining := header(reply.raw_headers, b"ratelimit-remaining")).isdecimal():
+            token.room.heard(int(remaining), self._clock())
+
+    async def _sent(self, ask: Ask, token: Token) -> Reply:
+        url = f"{self.base_url}{ask.path}?{urlencode(ask.params)}" if ask.params else self.base_url + ask.path
+        headers = {**(_PLAIN if ask.body is None else _JSON), **ask.headers, **token.header}
+        waits = self._waits if ask.read_seconds is None else self._waits._replace(quiet=ask.read_seconds)
+        try:
+            return await self._wire.ask(ask.method, url, headers, ask.body, waits)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise Refusal(Unreachable(UNREACHABLE), again=True) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -138,21 +194,41 @@ class Origin:
                 raise Refusal(MaybeCreated(LOST), again=False) from error
             raise Refusal(UpstreamFailed(SILENT), again=True) from error
 
-    def _refused(self, ask: Ask, reply: httpx.Response, token: Token) -> Refusal:
-        told = read(reply.status_code, reply.headers, reply.content, ask.doing)
+    def _refused(self, ask: Ask, reply: Reply, token: Token) -> Refusal:
+        told = read(reply.status, reply.headers, reply.content, ask.doing)
         answer = replace(told, title=self.tokens.hidden(told.title), detail=self.tokens.hidden(told.detail))
         verdict = row(answer)
         error = verdict.error(answer)
         again = verdict.again and (ask.doing != "create" or verdict.fault is not None)
         if verdict.fault:
-            error.retry_after = self._blamed(ask, token, verdict.fault, answer.retry_after)
+            error.retry_after = self._blamed(ask, token, verdict.fault, answer)
+        elif answer.problem and answer.status < 500:
+            self._well(token)
         return Refusal(error, again=again, fault=verdict.fault)
 
-    def _blamed(self, ask: Ask, token: Token, fault: Fault, rest: float | None) -> float | None:
+    def _blamed(self, ask: Ask, token: Token, fault: Fault, answer: Answer) -> float | None:
         """Sets the token aside, and tells the operator once; gives the seconds after which it may go on."""
-        slow = fault in {"poor", "limited"}
-        seconds = (_UNHINTED_REST if rest is None else rest) if slow else None
-        news = self.tokens.ill(token) if seconds is None else self.tokens.limited(token, ask.bucket, seconds)
-        if news and fault in _REMEDIES:
+        rest, news = None, False
+        if fault in {"refused", "broke"}:
+            news = self.tokens.ill(token, fault)
+        else:
+            rest = _UNHINTED_REST if answer.retry_after is None else answer.retry_after
+            news = self._limited(ask, token, fault, answer, rest)
+        if news:
             log.error("replicate token", token=token.label, fault=fault, remedy=_REMEDIES[fault])
-        return seconds
+        return rest
+
+    def _limited(self, ask: Ask, token: Token, fault: Fault, answer: Answer, rest: float) -> bool:
+        """Lets the token rest, creates and others apart; says whether its operator has to hear of that."""
+        if not ask.place:
+            self.tokens.limited(token, rest)
+            return False
+        now, news = self._clock(), fault == "poor" and not token.room.slowed
+        if fault == "poor":
+            token.room.slow(*answer.reduced_to, now)
+        token.room.rest(rest, now)
+        return news
+
+    def _well(self, token: Token) -> None:
+        if fault := self.tokens.well(token):
+            log.info("replicate token is well again", token=token.label, fault=fault)

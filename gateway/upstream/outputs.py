@@ -7,7 +7,7 @@ import hmac
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from gateway.config import Config
 from gateway.errors import NotFound, StoreError, UpstreamFailed
 from gateway.upstream.fetching import Fetching
-from gateway.upstream.media import ENDINGS, SNIFFED, named, sniffed
+from gateway.upstream.media import ENDINGS, OCTETS, SNIFFED, named, sniffed
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -64,11 +64,12 @@ class Outputs:
         self._config, self._fetching, self._key, self._clock, self._names = config, fetching, key, clock, names
         self._store = _store(config)
 
-    async def keep(self, url: str) -> Kept:
-        """A copy of what is at this address, or in this data URI. Raises UpstreamFailed if it cannot be had."""
+    async def keep(self, url: str, name: str | None = None) -> Kept:
+        """A copy of what is at this address, or in this data URI; under a name of the caller's it has no link, and
+        stays. Raises UpstreamFailed if it cannot be had."""
         content = _embedded(url, self._fetching.most) if url.startswith("data:") else await self._fetching.fetch(url)
         kind = sniffed(content[:SNIFFED], "" if url.startswith("data:") else url.partition("?")[0])
-        kept = Kept(f"{self._names()}.{ENDINGS[kind]}", kind, content)
+        kept = Kept(name or f"{self._names()}.{ENDINGS[kind]}", kind, content)
         try:
             await obstore.put_async(self._store, kept.name, content)
         except (BaseError, OSError) as error:
@@ -94,13 +95,41 @@ class Outputs:
             raise StoreError("The copy of the output cannot be read.") from error
         return Opened(named(name), found.meta["size"], _chunks(found), HEADERS)
 
+    async def put(self, name: str, content: bytes | AsyncIterator[bytes]) -> None:
+        """Keeps these bytes under a name of the caller's, for as long as the caller wants; they have no link."""
+        try:
+            await obstore.put_async(self._store, name, content)
+        except (BaseError, OSError) as error:
+            raise StoreError("The file could not be kept.") from error
+
+    async def read(self, name: str, span: tuple[int, int] | None = None) -> Opened:
+        """What was put under this name; of a `span`, the bytes from its first number up to its second. Raises
+        NotFound."""
+        try:
+            found = await obstore.get_async(self._store, name, options={"range": span} if span else None)
+        except FileNotFoundError:
+            raise NotFound("The content of this file is gone.") from None
+        except (BaseError, OSError) as error:
+            raise StoreError("The file cannot be read.") from error
+        return Opened(OCTETS, found.meta["size"], _chunks(found), HEADERS)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Deletes what was put under these names; it is no error if there is nothing."""
+        for name in names:
+            try:
+                await obstore.delete_async(self._store, name)
+            except FileNotFoundError:
+                continue
+            except (BaseError, OSError) as error:
+                raise StoreError("The file could not be deleted.") from error
+
     async def sweep(self) -> int:
         """Deletes the copies older than `outputs.keep_hours`; gives how many. For a timer."""
         latest = datetime.fromtimestamp(self._clock(), UTC) - timedelta(hours=self._config.outputs.keep_hours)
         deleted = 0
         try:
             async for page in obstore.list(self._store):
-                old = [item["path"] for item in page if item["last_modified"] < latest]
+                old = [item["path"] for item in page if item["last_modified"] < latest and "/" not in item["path"]]
                 if old:
                     await obstore.delete_async(self._store, old)
                 deleted += len(old)

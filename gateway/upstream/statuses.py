@@ -21,8 +21,9 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 
-Doing = Literal["create", "model", "prediction"]
-"""What was asked of Replicate: to start a prediction, to describe a model, or about a prediction that exists."""
+Doing = Literal["create", "model", "prediction", "file"]
+"""What was asked of Replicate: to start a prediction, to describe a model, or about a prediction or a file that
+exists."""
 
 Fault = Literal["refused", "broke", "poor", "limited"]
 """What is wrong with the token of ours: not accepted, without credit, slowed for little credit, too fast."""
@@ -65,6 +66,12 @@ class Answer(Struct, frozen=True, kw_only=True):
     detail: str = ""
     invalid_fields: tuple[InvalidField, ...] = ()
     retry_after: float | None = None
+
+    @property
+    def reduced_to(self) -> tuple[float, float]:
+        """So many creates a minute and at once; where little credit is left and no number is told, the least."""
+        told = re.search(r"reduced to (\d+) requests per minute(?: with a burst of (\d+))?", self.detail)
+        return (max(1.0, float(told[1])), float(told[2] or 1)) if told else (6.0, 1.0)
 
 
 class Row(NamedTuple):
@@ -174,7 +181,7 @@ ROWS: tuple[Row, ...] = (
     Row("400", lambda it: it.status == 400 and it.problem, _as(InvalidRequest)),
     Row("403", lambda it: it.status == 403 and it.problem, _as(Forbidden)),
     Row("403 from an edge", _status(403), _as(UpstreamUnavailable, UNREACHABLE)),
-    Row("404 of a prediction", lambda it: it.status == 404 and it.doing == "prediction", _as(NotFound)),
+    Row("404 of a prediction", lambda it: it.status == 404 and it.doing in {"prediction", "file"}, _as(NotFound)),
     Row("404", _status(404), _as(UnknownModel)),
     Row("409", _status(409), _as(UpstreamUnavailable), again=True),
     Row("413", _status(413), _as(BodyTooLarge)),

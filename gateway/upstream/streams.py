@@ -1,16 +1,25 @@
 """One reading of a prediction's event stream, which may have been read in part before."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 import httpx
 import msgspec
-from httpx_sse import EventSource, ServerSentEvent, SSEError
+from httpx_sse import ServerSentEvent
 from msgspec import Struct
 
 from adapters.wire.replicate import Done, Event, Failure, Logs, Output
 from gateway.upstream.client import Upstream
-from gateway.upstream.transport import timeouts
+from gateway.upstream.sse import Parser
+from gateway.upstream.transport import patience_of
+from gateway.upstream.wire import header
+
+_KNOWN = frozenset({"output", "logs", "error", "done"})
+_HEADERS = {
+    "user-agent": "repligate",
+    "accept": "text/event-stream",
+    "accept-encoding": "identity",
+    "cache-control": "no-store",
+}
 
 
 class NoStream(Exception):
@@ -61,28 +70,30 @@ class Cursor:
         return self._beyond + 1 if id == self.last else 0
 
 
-async def read(upstream: Upstream, url: str, cursor: Cursor, index: int) -> AsyncGenerator[Event]:
-    """The events not read before, until the stream ends or breaks; whether it was whole, only `Done` tells.
+async def read(upstream: Upstream, url: str, cursor: Cursor, index: int) -> AsyncGenerator[list[Event]]:
+    """The events not read before, as many at a time as came together, until the stream ends or breaks; whether it was
+    whole, only `Done` tells.
 
     Raises NoStream where there is none.
     """
     if upstream.base_url.startswith("https:") and not url.startswith("https:"):
         raise NoStream
-    headers = {"accept": "text/event-stream", "cache-control": "no-store"}
-    if cursor.last:
-        headers["last-event-id"] = cursor.last
     cursor.reopen()
     upstream.count()
+    headers = {**_HEADERS, "last-event-id": cursor.last} if cursor.last else _HEADERS
+    parser = Parser()
     try:
-        async with upstream.streams.stream("GET", url, headers=headers, timeout=timeouts(upstream.config)) as reply:
-            if not reply.is_success:
+        async with upstream.streams.open("GET", url, headers, None, patience_of(upstream.config)) as reply:
+            kind = header(reply.raw_headers, b"content-type")
+            if reply.status >= 300 or not kind.startswith("text/event-stream"):
                 raise NoStream
-            reply.encoding = "utf-8"
-            async with aclosing(EventSource(reply).aiter_sse()) as events:
-                async for event in events:
-                    if (known := _event(event, index)) and cursor.fresh(event.id):
-                        yield known
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, SSEError) as error:
+            while chunk := await reply.read():
+                said = [
+                    _event(each, index) for each in parser.feed(chunk) if each.event in _KNOWN and cursor.fresh(each.id)
+                ]
+                if said:
+                    yield said
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
         raise NoStream from error
     except httpx.RequestError:
         return
@@ -93,18 +104,15 @@ class _Told(Struct, frozen=True):
     reason: str | None = None
 
 
-def _event(event: ServerSentEvent, index: int) -> Event | None:
-    """By the known names only: httpx-sse makes an empty `message` of every comment once an id was seen."""
-    match event.event:
+def _event(said: ServerSentEvent, index: int) -> Event:
+    match said.event:
         case "output":
-            return Output(event.data, index)
+            return Output(said.data, index)
         case "logs":
-            return Logs(event.data, index)
+            return Logs(said.data, index)
         case "error":
-            return Failure(_told(event.data).detail or event.data or "The prediction failed.", index)
-        case "done":
-            return Done(_told(event.data).reason, index)
-    return None
+            return Failure(_told(said.data).detail or said.data or "The prediction failed.", index)
+    return Done(_told(said.data).reason, index)
 
 
 def _told(data: str) -> _Told:

@@ -1,137 +1,143 @@
-"""The transport under every upstream connection: aiohttp's pool behind httpx, with the failures named right.
+"""The connections that everything of upstream's goes over, and their failures.
 
-httpx-aiohttp calls a refused connection, a server that hung up after it had our request, and a wait for a free
-connection all `ConnectTimeout`. Whoever believes that sends a paid create twice, so the cause decides here:
+Whoever takes a lost answer for a request that was never sent creates a paid prediction twice. What is raised tells:
 
-    httpx.ConnectError, ConnectTimeout, PoolTimeout    nothing of the request left this machine
+    httpx.ConnectError, ConnectTimeout, ProxyError     nothing of the request left this machine
     everything else                                    it may have arrived
+
+A `Wire` is all that calls need; an httpx client over the same connections serves files, messages and proxies.
 """
 
 import re
-import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from gateway.config import UpstreamConfig
-
-_KEEPALIVE_SECONDS = 15.0
-"""Shorter than any server's: one that hangs up on an idle connection must not meet a create on its way."""
+from gateway.upstream.connection import Connection
+from gateway.upstream.pool import Asked, Pool, written
+from gateway.upstream.wire import Opened, Patience, Reply, Wire
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?")
 """A name or address that NO_PROXY may spare; ranges are not understood and spare nothing."""
 
-_PIECE = 256 * 1024
+_FREE_SECONDS = 10.0
+"""A place among the connections may be waited for so much longer than a connection."""
 
-_FAILURES: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
-    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
-    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
-    (aiohttp.ClientConnectorError, httpx.ConnectError),
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
-    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
-    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
-    (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
-    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
-    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
-    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
-    (aiohttp.ClientConnectionResetError, httpx.WriteError),
-    (aiohttp.ClientError, httpx.ReadError),
-    (TimeoutError, httpx.ReadTimeout),
-    (OSError, httpx.ReadError),
-)
-"""First match counts."""
+_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
+"""Headers that a connection writes itself."""
 
 
-class _Wait:
-    """Whether this request stands in line for a connection."""
-
-    queued = False
+_LONG = 24 * 3600.0
 
 
-_waiting: ContextVar[_Wait] = ContextVar("waiting")
+class Transport(httpx.AsyncBaseTransport):
+    """Our connections for an httpx client. No redirects, no cookies, no proxy."""
 
-
-class Transport(AiohttpTransport):
-    """aiohttp's connections for an httpx client. No redirects, no cookies, no proxy but the one given."""
-
-    def __init__(self, connections: int, proxy: str | None = None) -> None:
-        self._connections = connections
-        super().__init__(proxy=httpx.Proxy(proxy) if proxy else None, trust_env=False, client=self._session)
+    def __init__(self, connections: int) -> None:
+        self._pool = Pool(connections)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        wait = _Wait()
-        mark = _waiting.set(wait)
+        content = await request.aread()
+        headers = {name: value for name, value in request.headers.items() if name not in _OURS}
+        told = request.extensions.get("timeout", {})
+        patience = Patience(*(told.get(name) or _LONG for name in ("pool", "connect", "read")))
+        asked = written(request.method, str(request.url), headers, content or None)
+        connection = await self._pool.carried(asked, patience, Connection.begun)
+        body = _Body(self._pool, asked, connection)
+        return httpx.Response(connection.status, headers=connection.raw_headers, stream=body, request=request)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class Client(httpx.AsyncClient):
+    """An httpx client that sends what it is given. What httpx does around a request (redirects, cookies, logins) costs
+    as much CPU as the rest of it, and none of it may happen here."""
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:
+        """The reply, read whole unless `stream`. Raises httpx.TransportError."""
+        reply = await self._transport_for_url(request.url).handle_async_request(request)
+        if not stream:
+            try:
+                await reply.aread()
+            finally:
+                await reply.aclose()
+        return reply
+
+
+class Bridged:
+    """An httpx client as a wire."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience
+    ) -> Reply:
+        reply = await self._http.send(_request(method, url, headers, body, patience))
+        return Reply(reply.status_code, reply.headers.raw, reply.content)
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience
+    ) -> AsyncIterator[Opened]:
+        reply = await self._http.send(_request(method, url, headers, body, patience), stream=True)
         try:
-            with _named(wait):
-                response = await super().handle_async_request(_in_pieces(request))
+            yield _Heard(reply)
         finally:
-            _waiting.reset(mark)
-        if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Body(response.stream)
-        return response
+            await reply.aclose()
 
-    def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=self._connections, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=ssl.create_default_context()
-        )
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_queue_traced()]
-        )
+    def warm(self, url: str, patience: Patience) -> None: ...
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
 
 
-class _Pieces(httpx.AsyncByteStream):
-    """A large body a piece at a time, so that writing it holds up nobody else."""
+class _Heard:
+    """An httpx reply as it comes."""
 
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    def __init__(self, reply: httpx.Response) -> None:
+        self.status, self.raw_headers, self._chunks = reply.status_code, reply.headers.raw, reply.aiter_bytes()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for begin in range(0, len(self._content), _PIECE):
-            yield self._content[begin : begin + _PIECE]
-
-
-def _in_pieces(request: httpx.Request) -> httpx.Request:
-    try:
-        content = request.content
-    except httpx.RequestNotRead:
-        return request
-    if len(content) <= _PIECE:
-        return request
-    # The headers keep the length: the body goes out whole, not chunked.
-    return httpx.Request(
-        request.method, request.url, headers=request.headers, stream=_Pieces(content), extensions=request.extensions
-    )
+    async def read(self) -> bytes:
+        return await anext(self._chunks, b"")
 
 
 class _Body(httpx.AsyncByteStream):
-    """A response's bytes, whose failures bear the same names."""
+    """A reply's bytes as they come, for httpx."""
 
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
+    def __init__(self, pool: Pool, asked: Asked, connection: Connection) -> None:
+        self._pool, self._asked, self._connection = pool, asked, connection
+        self._open = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _named():
-            async for chunk in self._stream:
-                yield chunk
+        while chunk := await self._connection.read():
+            yield chunk
 
     async def aclose(self) -> None:
-        with _named():
-            await self._stream.aclose()
+        if self._open:
+            self._open = False
+            self._pool.give_back(self._asked, self._connection)
+
+
+def wire(config: UpstreamConfig, proxies: Mapping[str, str] | None = None) -> Wire:
+    """What calls go over: our connections, or those of a client that knows the proxies there are."""
+    told = environment_proxies() if proxies is None else proxies
+    return Bridged(client(config, told)) if _mounts(config.connections, told) else Pool(config.connections)
 
 
 def client(config: UpstreamConfig, proxies: Mapping[str, str] | None = None) -> httpx.AsyncClient:
     """A pooled client. `proxies` is what `proxies_from` gives; by default what this process's environment says."""
     told = environment_proxies() if proxies is None else proxies
-    return httpx.AsyncClient(
+    return Client(
         transport=Transport(config.connections),
         mounts=_mounts(config.connections, told),
-        timeout=timeouts(config),
+        timeout=_timeout(patience_of(config)),
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": "repligate"},
@@ -140,10 +146,10 @@ def client(config: UpstreamConfig, proxies: Mapping[str, str] | None = None) -> 
     )
 
 
-def timeouts(config: UpstreamConfig, read: float | None = None) -> httpx.Timeout:
-    """`read` seconds of silence (default: the configured) are too many. The pool's limit contains the connect's."""
-    quiet = config.read_seconds if read is None else read
-    return httpx.Timeout(connect=config.connect_seconds, read=quiet, write=quiet, pool=config.connect_seconds + 10)
+def patience_of(config: UpstreamConfig, quiet: float | None = None) -> Patience:
+    """So many seconds of silence (default: the configured) are too many."""
+    connect = config.connect_seconds
+    return Patience(connect + _FREE_SECONDS, connect, config.read_seconds if quiet is None else quiet)
 
 
 def environment_proxies() -> dict[str, str]:
@@ -156,7 +162,7 @@ def environment_proxies() -> dict[str, str]:
 
 def _mounts(connections: int, proxies: Mapping[str, str]) -> dict[str, httpx.AsyncBaseTransport | None]:
     mounts: dict[str, httpx.AsyncBaseTransport | None] = {
-        f"{scheme}://": Transport(connections, url)
+        f"{scheme}://": _proxied(connections, url)
         for scheme, url in proxies.items()
         if scheme in {"http", "https", "all"} and url.startswith("http")
     }
@@ -170,28 +176,18 @@ def _mounts(connections: int, proxies: Mapping[str, str]) -> dict[str, httpx.Asy
     return mounts | {"all://127.0.0.1": None, "all://[::1]": None}
 
 
-@contextmanager
-def _named(wait: _Wait | None = None) -> Iterator[None]:
-    try:
-        yield
-    except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-        cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
-        if isinstance(cause, httpx.TransportError):
-            raise
-        named = next(name for kind, name in _FAILURES if isinstance(cause, kind))
-        if named is httpx.ConnectTimeout and wait and wait.queued:
-            named = httpx.PoolTimeout
-        raise named(str(cause) or type(cause).__name__) from cause
+def _proxied(connections: int, proxy: str) -> httpx.AsyncBaseTransport:
+    from gateway.upstream.proxied import Proxied
+
+    return Proxied(connections, proxy)
 
 
-def _queue_traced() -> aiohttp.TraceConfig:
-    async def queued(*_: object) -> None:
-        _waiting.get().queued = True
+def _request(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience
+) -> httpx.Request:
+    timeout = {"timeout": _timeout(patience).as_dict()}
+    return httpx.Request(method, url, headers=dict(headers), content=body, extensions=timeout)
 
-    async def served(*_: object) -> None:
-        _waiting.get().queued = False
 
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_queued_start.append(queued)
-    trace.on_connection_queued_end.append(served)
-    return trace
+def _timeout(patience: Patience) -> httpx.Timeout:
+    return httpx.Timeout(connect=patience.connect, read=patience.quiet, write=patience.quiet, pool=patience.free)

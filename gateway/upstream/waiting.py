@@ -14,6 +14,7 @@ from gateway.config import UpstreamConfig
 from gateway.errors import NotFound, RateLimited, TimedOut, UpstreamFailed, UpstreamUnavailable
 from gateway.upstream.client import Upstream
 from gateway.upstream.delivered import Delivered
+from gateway.upstream.lag import Lag
 from gateway.upstream.models import Model
 from gateway.upstream.streams import Cursor, NoStream, read
 from gateway.upstream.webhooks import Bell, Bells
@@ -28,13 +29,10 @@ _CONNECTIONS, _USELESS, _HASTY = 20, 3, 6
 
 _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
-_BELL_FACTOR = 4
+_BELL_FACTOR, _TOLD_WITHIN = 4, 1.0
 _FAILED_POLLS = 5
 _PASSING = (UpstreamFailed, UpstreamUnavailable, RateLimited)
 """What may be over the next time."""
-
-_MEASURED_AFTER = (0.03, 0.1, 0.2, 0.4)
-"""The record lags behind the output: asked at once, it mostly has to be asked again."""
 
 
 class Plan(Struct, frozen=True):
@@ -57,52 +55,70 @@ class Waiting:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.config, self.clock, self.chance = config, clock, chance
-        self.bells = bells or Bells()
+        self.bells, self.lag = bells or Bells(), Lag()
         self.webhook = webhook
 
-    def plan(self, model: Model) -> Plan:
-        """The sync wait pays where the output comes in one piece. Text comes by its stream, also to those who want it
+    def plan(self, model: Model, patience: float = float("inf")) -> Plan:
+        """The sync wait pays where the output comes in one piece: nothing is noticed sooner. It ends after `patience`
+        seconds, where somebody wants to hear of the call meanwhile. Text comes by its stream, also to those who want it
         whole: it can be cancelled the moment they leave, while a create that waits tells no id until it is over."""
-        longest = 0 if model.schema.output in {"stream", "text"} else self.config.sync_wait_seconds
+        waits = model.schema.output not in {"stream", "text"}
+        longest = int(min(patience, self.config.sync_wait_seconds)) if waits else 0
         return Plan(longest or None, self.webhook)
 
-    async def events(self, upstream: Upstream, prediction: Prediction, index: int = 0) -> AsyncGenerator[Event]:
-        """What it says, none lost and none twice; ends with Done, after a Failure if it failed.
+    async def batches(self, upstream: Upstream, prediction: Prediction, index: int = 0) -> AsyncGenerator[list[Event]]:
+        """What it says, as much at a time as came together, none lost and none twice; ends with Done, after a Failure
+        if it failed.
 
         Raises TimedOut when it is not over by its deadline, UpstreamFailed when its end cannot be learned.
         """
-        with self.bells.of(prediction.id) as bell:
+        with self.bells.of(prediction.id, _TOLD_WITHIN if self.webhook else 0) as bell:
             watch = _Watch(self, upstream, bell, prediction, index)
-            async with aclosing(watch.events()) as events:
-                async for event in events:
-                    if isinstance(event, Done):
+            async with aclosing(watch.batches()) as batches:
+                async for batch in batches:
+                    if isinstance(batch[-1], Done):
                         upstream.over.add(prediction.id)
-                    yield event
+                        if bell.told:  # a webhook may be quicker than a stream
+                            upstream.heard(bell.told)
+                    yield batch
+
+    async def recorded(self, upstream: Upstream, prediction: Prediction) -> Prediction:
+        """As `finished`, for the books alone: what Replicate will tell of an end is waited for before it is asked."""
+        if self.webhook and prediction.id in upstream.over and not upstream.ended(prediction.id):
+            with self.bells.of(prediction.id) as bell:
+                if told := await bell.wait(_TOLD_WITHIN):
+                    upstream.heard(told)
+        return await self.finished(upstream, prediction)
 
     async def finished(self, upstream: Upstream, prediction: Prediction) -> Prediction:
         """The prediction at its end, with its metrics if Replicate gives them within a second."""
         known = upstream.ended(prediction.id) or prediction
         if not known.final and prediction.id not in upstream.over:
-            async with aclosing(self.events(upstream, prediction)) as events:
-                async for _ in events:
-                    pass
+            await self._listened(upstream, prediction)
             known = upstream.ended(prediction.id) or prediction
         if not _measured(known):
             known = await self.measured(upstream, known)
         if known.final:
             return known
         # The stream said `done`, and still it is not over for those who ask.
-        async for _ in self.events(upstream, known):
-            pass
+        await self._listened(upstream, known)
         return upstream.ended(prediction.id) or known
+
+    async def _listened(self, upstream: Upstream, prediction: Prediction) -> None:
+        async with aclosing(self.batches(upstream, prediction)) as batches:
+            async for _ in batches:
+                pass
 
     async def measured(self, upstream: Upstream, known: Prediction) -> Prediction:
         """A prediction whose output is known to be whole, with the rest of its record if that comes within a second."""
+        passed = 0.0
         try:
-            for pause in (0, *_MEASURED_AFTER) if known.final else _MEASURED_AFTER:
-                await asyncio.sleep(pause)
-                known = await upstream.get(known.id)
+            for mark in self.lag.marks():
+                if mark > passed:
+                    await asyncio.sleep(mark - passed)
+                known, passed = await upstream.get(known.id), mark
                 if _measured(known):
+                    self.lag.whole(mark)
                     break
         except _PASSING as away:
             log.info("prediction not read", prediction=known.id, reason=away.message)
@@ -120,42 +136,41 @@ class _Watch:
         self._began = waiting.clock()
         self._until = self._began + waiting.config.deadline_seconds + _GRACE_SECONDS
 
-    async def events(self) -> AsyncGenerator[Event]:
+    async def batches(self) -> AsyncGenerator[list[Event]]:
         # An output that is there already may be all of it, whatever the status says (api.md §4.3).
         if self._known.output is not None and not self._known.final:
             self._known = await self._waiting.measured(self._upstream, self._known)
         for rung in (self._ended, self._streamed, self._polled):
-            async with aclosing(rung()) as events:
-                async for event in events:
-                    if isinstance(event, Output):
-                        self._delivered.add(event.text)
-                    yield event
+            async with aclosing(rung()) as batches:
+                async for batch in batches:
+                    self._delivered.add([event.text for event in batch if isinstance(event, Output)])
+                    yield batch
             if self._over:
                 return
 
-    async def _ended(self) -> AsyncGenerator[Event]:
-        if not self._known.final:
-            return
-        for event in self._ending():
-            yield event
+    async def _ended(self) -> AsyncGenerator[list[Event]]:
+        if self._known.final:
+            yield self._ending()
 
-    async def _streamed(self) -> AsyncGenerator[Event]:
+    async def _streamed(self) -> AsyncGenerator[list[Event]]:
         url, cursor, useless, hasty = self._known.urls.stream, Cursor(), 0, 0
         for _ in range(_CONNECTIONS if url else 0):
             began, heard = self._waiting.clock(), False
             try:
-                async with aclosing(read(self._upstream, url or "", cursor, self._index)) as events:
-                    async for event in events:
+                async with aclosing(read(self._upstream, url or "", cursor, self._index)) as batches:
+                    async for batch in batches:
                         heard = True
-                        for told in await self._told(event):
-                            yield told
-                        if self._over:
+                        self._in_time()
+                        said, done = self._until_done(batch)
+                        if said:
+                            yield said
+                        if done:
+                            yield await self._done(done)
                             return
             except NoStream:
                 pass
             if self._failed or (not heard and await self._final()):
-                for event in self._ending():
-                    yield event
+                yield self._ending()
                 return
             if self._waiting.clock() - began < _AT_ONCE_SECONDS:
                 hasty, useless = hasty + 1, 0 if heard else useless + 1
@@ -163,19 +178,22 @@ class _Watch:
                     return
                 await asyncio.sleep(self._jittered(min(0.5, 0.02 * 2**hasty)))
 
-    async def _told(self, event: Event) -> list[Event]:
-        """What a stream's event means: its `error` decides, and the `done` after it says nothing new."""
-        self._in_time()
-        if isinstance(event, Failure):
-            self._failed = True
-        if not isinstance(event, Done):
-            return [event]
-        if event.reason == "error" and not self._failed and await self._final():
-            return list(self._ending())
-        self._over = True
-        return [event]
+    def _until_done(self, batch: list[Event]) -> tuple[list[Event], Done | None]:
+        """What a stream says, and its `done`. Of a failure its `error` decides; the `done` after it says no more."""
+        for place, event in enumerate(batch):
+            if isinstance(event, Failure):
+                self._failed = True
+            elif isinstance(event, Done):
+                return batch[:place], event
+        return batch, None
 
-    async def _polled(self) -> AsyncGenerator[Event]:
+    async def _done(self, done: Done) -> list[Event]:
+        if done.reason == "error" and not self._failed and await self._final():
+            return self._ending()
+        self._over = True
+        return [done]
+
+    async def _polled(self) -> AsyncGenerator[list[Event]]:
         failures = 0
         while True:
             self._in_time()
@@ -188,8 +206,8 @@ class _Watch:
                 failures += 1
                 if failures == _FAILED_POLLS:
                     raise
-            for event in self._ending() if self._known.final else self._grown():
-                yield event
+            if batch := self._ending() if self._known.final else self._grown():
+                yield batch
             if self._over:
                 return
 

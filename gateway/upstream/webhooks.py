@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -24,6 +24,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.told: Prediction | None = None
+        self.heeded = 0
         self._rung = asyncio.Event()
 
     def ring(self, prediction: Prediction) -> None:
@@ -48,18 +49,35 @@ class Bells:
         self._bells: dict[str, Bell] = {}
 
     @contextmanager
-    def of(self, prediction: str) -> Iterator[Bell]:
-        """The prediction's bell, for as long as someone waits."""
+    def of(self, prediction: str, linger: float = 0) -> Iterator[Bell]:
+        """The prediction's bell, for as long as someone waits; one that has not rung stays for `linger` seconds more,
+        for who comes back."""
         bell = self._bells[prediction] = self._bells.get(prediction) or Bell()
+        bell.heeded += 1
         try:
             yield bell
         finally:
-            self._bells.pop(prediction, None)
+            bell.heeded -= 1
+            if linger and not bell.told:
+                asyncio.get_running_loop().call_later(linger, self._forget, prediction)
+            else:
+                self._forget(prediction)
 
-    def ring(self, prediction: Prediction) -> None:
-        """Nothing where nobody waits: the call is over, or another process has it."""
-        if bell := self._bells.get(prediction.id):
+    def _forget(self, prediction: str) -> None:
+        bell = self._bells.get(prediction)
+        if bell and not bell.heeded:
+            del self._bells[prediction]
+
+    def ring(self, prediction: Prediction) -> bool:
+        """Whether somebody waits here: if not, the call is over, or another process has it."""
+        bell = self._bells.get(prediction.id)
+        if bell:
             bell.ring(prediction)
+        return bell is not None
+
+    def heard(self, sender: str, body: bytes) -> None:
+        """Another gateway has received this webhook, and nobody waits there."""
+        self.ring(msgspec.json.decode(body, type=Prediction))
 
 
 class Webhooks:
@@ -71,6 +89,8 @@ class Webhooks:
         self._secrets: list[str] = []
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self.pass_on: Callable[[bytes], Awaitable[object]] | None = None
+        """Where other gateways may wait for what nobody waits for here."""
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> None:
         """Rings the bell of the prediction in this webhook. A repeated one, or one that nobody waits for, is no error.
@@ -84,9 +104,11 @@ class Webhooks:
             return
         self._seen[told["webhook-id"]] = None
         try:
-            self._bells.ring(msgspec.json.decode(body, type=Prediction))
+            prediction = msgspec.json.decode(body, type=Prediction)
         except msgspec.DecodeError:
             return
+        if not self._bells.ring(prediction) and self.pass_on:
+            await self.pass_on(body)
 
     async def _signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         if any(_verified(secret, headers, body) for secret in self._secrets):

@@ -14,15 +14,19 @@ import pytest
 
 from adapters.base import Prepared, Row, Stamp
 from adapters.catalog import shipped
-from adapters.chat import ChatAdapter
+from adapters.dictations import Dictation
 from adapters.errors import ApiError
 from adapters.images import ImageAdapter
 from adapters.schema import Schema
-from adapters.translate import schema_of
+from adapters.speech import SpeechAdapter
+from adapters.transcription import TranscriptionAdapter
+from adapters.translate import KINDS, schema_of
+from adapters.videos import VideoAdapter, video_of
+from adapters.wire.audio import SpeechRequest
 from adapters.wire.base import decode
-from adapters.wire.chat import ChatRequest
-from adapters.wire.images import ImageFile, ImageRequest
+from adapters.wire.images import ImageEditRequest, ImageFile, ImageRequest
 from adapters.wire.replicate import Event, ModelRef, Prediction
+from adapters.wire.videos import VideoRequest
 from tests.adapters.records import record
 
 CASES = Path(__file__).parent / "cases"
@@ -70,26 +74,30 @@ def prepared_as_said(case: Case, prepared: Prepared, schema: Schema) -> None:
     assert [schema.problems(inputs) for inputs in prepared.inputs] == [[] for _ in prepared.inputs]
 
 
-@pytest.mark.parametrize("folder", folders("chat"), ids=lambda folder: folder.name)
-def test_a_chat_is_translated_as_its_case_says(folder: Path) -> None:
+SPEAKING = [(kind, folder) for kind in ("chat", "completions", "responses") for folder in folders(kind)]
+
+
+@pytest.mark.parametrize(("kind", "folder"), SPEAKING, ids=[f"{kind}-{folder.name}" for kind, folder in SPEAKING])
+def test_what_models_say_is_translated_as_its_case_says(kind: str, folder: Path) -> None:
     case: Case = json.loads((folder / "case.json").read_text("utf-8"))
     schema, ref = schema_for(folder, case)
-    adapter = shipped().find(ChatAdapter, ref).amended(row_of(case))
+    found: Any = shipped().find(KINDS[kind].adapter, ref)
+    adapter = found.amended(row_of(case))
     if "error" in case:
         with pytest.raises(ApiError) as refused:
-            adapter.prepare(decode(body(case), ChatRequest), schema)
+            adapter.prepare(decode(body(case), KINDS[kind].request), schema)
         assert error_of(refused.value) == case["error"]
         return
-    request = decode(body(case), ChatRequest)
+    request = decode(body(case), KINDS[kind].request)
     prepared = adapter.prepare(request, schema)
     prepared_as_said(case, prepared, schema)
     predictions = predictions_of(case)
     if "failure" in case:
         with pytest.raises(ApiError) as failed:
-            adapter.parse(request, predictions, STAMP, prepared)
+            adapter.stream(request, STAMP, prepared).whole(predictions)
         assert error_of(failed.value) == case["failure"]
     if "reply" in case:
-        assert told(adapter.parse(request, predictions, STAMP, prepared)) == case["reply"]
+        assert told(adapter.stream(request, STAMP, prepared).whole(predictions)) == case["reply"]
     if "chunks" in case:
         stream = adapter.stream(request, STAMP, prepared)
         events = msgspec.convert(case["events"], list[Event], strict=True)
@@ -97,19 +105,24 @@ def test_a_chat_is_translated_as_its_case_says(folder: Path) -> None:
         assert told([*chunks, *stream.close(predictions)]) == case["chunks"]
 
 
-@pytest.mark.parametrize("folder", folders("images"), ids=lambda folder: folder.name)
+PICTURES = {"images": ImageRequest, "edits": ImageEditRequest}
+
+
+@pytest.mark.parametrize("folder", [*folders("images"), *folders("edits")], ids=lambda folder: folder.name)
 def test_images_are_translated_as_their_case_says(folder: Path) -> None:
+    wanted = PICTURES[folder.parent.name]
     case: Case = json.loads((folder / "case.json").read_text("utf-8"))
     schema, ref = schema_for(folder, case)
     adapter = shipped().find(ImageAdapter, ref).amended(row_of(case))
     if "error" in case:
         with pytest.raises(ApiError) as refused:
-            adapter.prepare(decode(body(case), ImageRequest), schema)
+            adapter.prepare(decode(body(case), wanted), schema)
         assert error_of(refused.value) == case["error"]
         return
-    request = decode(body(case), ImageRequest)
+    request = decode(body(case), wanted)
     prepared = adapter.prepare(request, schema)
     prepared_as_said(case, prepared, schema)
+    assert {name: mask.redrawn for name, mask in prepared.masks.items()} == case.get("redrawn", {})
     predictions = predictions_of(case)
     if "failure" in case:
         with pytest.raises(ApiError) as failed:
@@ -122,6 +135,112 @@ def test_images_are_translated_as_their_case_says(folder: Path) -> None:
         assert told(adapter.parse(request, kept, predictions, STAMP)) == case["reply"]
 
 
-def test_there_are_cases_of_both_kinds() -> None:
+@pytest.mark.parametrize("folder", [*folders("embeddings"), *folders("moderations")], ids=lambda folder: folder.name)
+def test_what_is_read_whole_is_translated_as_its_case_says(folder: Path) -> None:
+    kind = KINDS[folder.parent.name]
+    case: Case = json.loads((folder / "case.json").read_text("utf-8"))
+    schema, ref = schema_for(folder, case)
+    adapter: Any = shipped().find(kind.adapter, ref).amended(row_of(case))
+    if "error" in case:
+        with pytest.raises(ApiError) as refused:
+            adapter.prepare(decode(body(case), kind.request), schema)
+        assert error_of(refused.value) == case["error"]
+        return
+    request = decode(body(case), kind.request)
+    prepared = adapter.prepare(request, schema)
+    prepared_as_said(case, prepared, schema)
+    predictions = predictions_of(case)
+    if "failure" in case:
+        with pytest.raises(ApiError) as failed:
+            adapter.parse(request, predictions, STAMP, prepared)
+        assert error_of(failed.value) == case["failure"]
+    if "reply" in case:
+        assert told(adapter.parse(request, predictions, STAMP, prepared)) == case["reply"]
+
+
+HEARD = [(kind, folder) for kind in ("transcriptions", "translations") for folder in folders(kind)]
+
+
+@pytest.mark.parametrize(("kind", "folder"), HEARD, ids=lambda each: each if isinstance(each, str) else each.name)
+def test_what_is_heard_is_translated_as_its_case_says(kind: str, folder: Path) -> None:
+    case: Case = json.loads((folder / "case.json").read_text("utf-8"))
+    schema, ref = schema_for(folder, case)
+    adapter = shipped().find(TranscriptionAdapter, ref).amended(row_of(case))
+    if "error" in case:
+        with pytest.raises(ApiError) as refused:
+            adapter.prepare(decode(body(case), KINDS[kind].request), schema)
+        assert error_of(refused.value) == case["error"]
+        return
+    request: Any = decode(body(case), KINDS[kind].request)
+    prepared = adapter.prepare(request, schema)
+    prepared_as_said(case, prepared, schema)
+    predictions, written = predictions_of(case), case.get("written", {})
+    assert adapter.addresses(predictions) == list(written)
+    if "failure" in case:
+        with pytest.raises(ApiError) as failed:
+            adapter.parse(request, predictions, written, prepared)
+        assert error_of(failed.value) == case["failure"]
+    if "reply" in case:
+        assert told(adapter.parse(request, predictions, written, prepared)) == case["reply"]
+    if "chunks" in case:
+        dictation = Dictation(schema)
+        deltas = [delta for event in msgspec.convert(case["events"], list[Event]) for delta in dictation.feed(event)]
+        assert (
+            told([*deltas, *dictation.close(adapter.parse(request, predictions, written, prepared))]) == case["chunks"]
+        )
+
+
+@pytest.mark.parametrize("folder", folders("speech"), ids=lambda folder: folder.name)
+def test_speech_is_translated_as_its_case_says(folder: Path) -> None:
+    case: Case = json.loads((folder / "case.json").read_text("utf-8"))
+    schema, ref = schema_for(folder, case)
+    adapter = shipped().find(SpeechAdapter, ref).amended(row_of(case))
+    request = decode(body(case), SpeechRequest)
+    if "error" in case:
+        with pytest.raises(ApiError) as refused:
+            adapter.prepare(request, schema)
+        assert error_of(refused.value) == case["error"]
+        return
+    prepared = adapter.prepare(request, schema)
+    prepared_as_said(case, prepared, schema)
+    predictions = predictions_of(case)
+    if "failure" in case:
+        with pytest.raises(ApiError) as failed:
+            adapter.files(request, predictions, prepared)
+        assert error_of(failed.value) == case["failure"]
+    if "files" in case:
+        assert adapter.files(request, predictions, prepared) == case["files"]
+
+
+@pytest.mark.parametrize("folder", folders("videos"), ids=lambda folder: folder.name)
+def test_videos_are_translated_as_their_case_says(folder: Path) -> None:
+    case: Case = json.loads((folder / "case.json").read_text("utf-8"))
+    schema, ref = schema_for(folder, case)
+    adapter = shipped().find(VideoAdapter, ref).amended(row_of(case))
+    if "error" in case:
+        with pytest.raises(ApiError) as refused:
+            adapter.prepare(decode(body(case), VideoRequest), schema)
+        assert error_of(refused.value) == case["error"]
+        return
+    request = decode(body(case), VideoRequest)
+    prepared = adapter.prepare(request, schema)
+    prepared_as_said(case, prepared, schema)
+    assert told(adapter.planned(request, schema, prepared)) == case["planned"]
+    for prediction in predictions_of(case):
+        if "failure" in case:
+            with pytest.raises(ApiError) as failed:
+                video_of(prediction, [request.prompt])
+            assert error_of(failed.value) == case["failure"]
+        else:
+            assert video_of(prediction, [request.prompt]) == case["file"]
+
+
+def test_there_are_cases_of_every_kind() -> None:
     assert len(folders("chat")) >= 30
+    assert len(folders("embeddings")) >= 20
+    assert len(folders("moderations")) >= 10
+    assert len(folders("completions")) >= 6
+    assert len(folders("responses")) >= 6
     assert len(folders("images")) >= 20
+    assert len(HEARD) >= 30
+    assert len(folders("speech")) >= 15

@@ -6,9 +6,18 @@ from typing import Any
 import pytest
 
 from adapters.errors import InvalidRequest
+from adapters.wire.audio import SpeechRequest, TranscriptionRequest, TranslationRequest
 from adapters.wire.base import decode
 from adapters.wire.chat import ChatRequest
-from adapters.wire.images import ImageRequest
+from adapters.wire.completions import CompletionRequest
+from adapters.wire.embeddings import EmbeddingRequest
+from adapters.wire.images import ImageEditRequest, ImageRequest, ImageVariationRequest
+from adapters.wire.moderations import ModerationRequest
+from adapters.wire.responses import ResponsesRequest
+from adapters.wire.videos import VideoRequest
+
+_SHAPED = {"images"}
+"""Fields whose name in JSON is another."""
 
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -223,11 +232,28 @@ def test_an_image_is_refused_in_openais_words(body: dict[str, Any], message: str
     assert refused(body, ImageRequest) == (message, param, code)
 
 
-def test_explicit_nulls_equal_absence() -> None:
-    optional = [name for name in ChatRequest.__struct_encode_fields__ if name not in {"model", "messages", "<extra>"}]
-    body = {"model": "a/b", "messages": HI}
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        (ChatRequest, {"messages": HI}),
+        (CompletionRequest, {"prompt": "Hi"}),
+        (ResponsesRequest, {"input": "Hi"}),
+        (ImageRequest, {"prompt": "a hat"}),
+        (ImageEditRequest, {"images": ["https://example.com/hat.png"]}),
+        (ImageVariationRequest, {"image": "https://example.com/hat.png"}),
+        (TranscriptionRequest, {"file": "https://example.com/hat.wav"}),
+        (TranslationRequest, {"file": "https://example.com/hat.wav"}),
+        (SpeechRequest, {"input": "Hi"}),
+        (EmbeddingRequest, {"input": "Hi"}),
+        (ModerationRequest, {"input": "Hi"}),
+        (VideoRequest, {}),
+    ],
+)
+def test_explicit_nulls_equal_absence(kind: type[Any], least: dict[str, Any]) -> None:
+    body = {"model": "a/b", **least}
+    optional = [name for name in kind.__struct_encode_fields__ if name not in body and name not in _SHAPED]
     nulls = {**body, **dict.fromkeys(optional), "unknown": None}
-    assert decode(json.dumps(nulls).encode(), ChatRequest) == decode(json.dumps(body).encode(), ChatRequest)
+    assert decode(json.dumps(nulls).encode(), kind) == decode(json.dumps(body).encode(), kind)
 
 
 def test_integers_serve_as_decimals() -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from adapters.thoughts import Thoughts
 from adapters.translate import schema_of
 from adapters.wire.base import decode
 from adapters.wire.chat import ChatRequest
+from adapters.wire.chatted import ChatChunk
 from adapters.wire.images import ImageRequest
 from adapters.wire.replicate import ModelRef, Output, Prediction
 from tests.adapters.records import records
@@ -91,8 +93,9 @@ def test_a_stop_never_leaks_and_cuts_alike_everywhere(text: str, places: list[in
 def reply(text: str, parts: list[str], reading: Reading) -> tuple[str, str, str]:
     request = decode(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode(), ChatRequest)
     stream = ChatStream(request, STAMP, Prepared(inputs=({},), reading=reading))
-    chunks = [chunk for part in parts for chunk in stream.feed(Output(part))]
-    chunks += stream.close([Prediction(id="p", status="succeeded", output=[text])])
+    told = [chunk for part in parts for chunk in stream.feed(Output(part))]
+    told += stream.close([Prediction(id="p", status="succeeded", output=[text])])
+    chunks = msgspec.json.decode(msgspec.json.encode(told), type=list[ChatChunk])
     deltas = [chunk.choices[0].delta for chunk in chunks]
     # Role once and first, an empty delta and the reason last.
     assert [delta.role for delta in deltas if delta.role] == ["assistant"]

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from adapters.about import about
 from adapters.catalog import shipped
 from adapters.refusals import made_by
 from adapters.translate import schema_of, translate
+from adapters.wire.replicate import ModelRef
 from tests.adapters.records import Record, records
 
 CATALOG = shipped()
@@ -116,16 +118,111 @@ def test_every_prompt_to_image_model_draws(record: Record, request_: dict[str, A
     assert len({json.dumps(each) for each in inputs}) == len(inputs) or not any("seed" in each for each in inputs)
 
 
+NOT_FOR_EDITS = {"fofr/any-comfyui-workflow": "image"}
+"""Records that work on pictures and do not prepare for edits, and the parameter that the refusal names."""
+
+EDITS = ("image-to-image", "image-upscale/restore", "background-removal")
+PIXEL = {"image_url": "data:image/png;base64,iVBORw0KGgo="}
+
+
+@pytest.mark.parametrize("record", of_class("images", *EDITS))
+def test_every_model_that_works_on_pictures_is_given_as_many_as_it_needs(record: Record) -> None:
+    told = [
+        translate("edits", record, json.dumps({"images": [PIXEL] * count, "prompt": "a cat"}).encode(), CATALOG)
+        for count in (1, 2)
+    ]
+    if param := NOT_FOR_EDITS.get(name_of(record)):
+        assert [each["error"]["param"] for each in told] == [param, param]
+        return
+    inputs = next(each["inputs"] for each in told if "inputs" in each)
+    assert PIXEL["image_url"] in json.dumps(inputs)
+    assert all(schema_of(record).problems(each) == [] and set(each) <= set(schema_of(record).inputs) for each in inputs)
+
+
+TEXTS = [f"text {number}" for number in range(100)]
+AT_ONCE = {"lucataco/snowflake-arctic-embed-l": 1, "mark3labs/embeddings-gte-base": 1}
+"""Records for embeddings that take one text at a time; all others take a hundred."""
+
+
+@pytest.mark.parametrize("record", of_class("others", "embeddings"))
+def test_every_model_for_embeddings_takes_as_many_texts_as_it_can(record: Record) -> None:
+    inputs = assert_prepared("embeddings", record, {"input": TEXTS})
+    assert len(inputs) * AT_ONCE.get(name_of(record), 100) == 100
+    assert all(text in json.dumps(inputs) for text in TEXTS)
+
+
+SOUND = "https://example.com/a.wav"
+SPEAKS_WITH = {"chenxwh/openvoice": "audio"}
+"""Records for speech that cannot do without a recording of somebody's voice, and the input that takes it."""
+
+
+@pytest.mark.parametrize("record", of_class("others", "text-to-speech"))
+def test_every_model_that_speaks_is_given_its_text(record: Record) -> None:
+    request = {"input": "Good morning"}
+    if needed := SPEAKS_WITH.get(name_of(record)):
+        told = translate("speech", record, json.dumps(request).encode(), CATALOG)
+        assert told["error"]["param"] == needed
+        request[needed] = SOUND
+    assert "Good morning" in json.dumps(assert_prepared("speech", record, request))
+
+
+NOT_TIMED = {"nvidia/parakeet-rnnt-1.1b"}
+"""Records that hear and do not tell when."""
+NOT_TRANSLATING = {"nvidia/parakeet-rnnt-1.1b", "m1guelpf/whisper-subtitles", "hnesk/whisper-wordtimestamps"}
+
+
+@pytest.mark.parametrize("record", of_class("others", "speech-to-text"))
+def test_every_model_that_hears_is_given_its_recording(record: Record) -> None:
+    asked = {"file": SOUND, "language": "en", "prompt": "birds", "temperature": 0}
+    assert SOUND in json.dumps(assert_prepared("transcriptions", record, asked))
+    for kind, form, unable in (("transcriptions", "srt", NOT_TIMED), ("translations", "json", NOT_TRANSLATING)):
+        told = translate(kind, record, json.dumps({"file": SOUND, "response_format": form}).encode(), CATALOG)
+        assert ("error" in told) == (name_of(record) in unable)
+
+
+CLASSES = {
+    "text-generation": "chat",
+    "vision-to-text": "chat",
+    "text-to-image": "image",
+    **dict.fromkeys(EDITS, "image"),
+    "embeddings": "embedding",
+    "text-to-speech": "speech",
+    "speech-to-text": "transcription",
+    "text-to-video": "video",
+    "trainer": "other",
+    "3d": "other",
+}
+OTHER_CLASSES = {
+    "meta/meta-llama-guard-2-8b": "moderation",
+    "fofr/prompt-classifier": "moderation",
+    "meta/meta-llama-3-8b": "completion",
+    "aryamansital/instant_mesh": "image",
+}
+"""Records whose schemas do not show their class: families know the first three; the last shows pictures of its mesh."""
+
+
+@pytest.mark.parametrize(
+    "record", [each for group in ("text", "images", "others") for each in of_class(group, *CLASSES)]
+)
+def test_every_record_says_what_it_is_and_who_serves_it(record: Record) -> None:
+    told = about(schema_of(record), CATALOG, ModelRef(record["owner"], record["name"]))
+    assert told.name == OTHER_CLASSES.get(name_of(record), CLASSES[record["class"]])
+    assert bool(told.endpoints) == (told.name != "other")
+
+
 def made_in_all(record: Record, inputs: list[dict[str, Any]]) -> int:
     counts = ("num_outputs", "num_images", "number_of_images", "batch_size")
     return sum(next((int(each[name]) for name in counts if name in each), 1) for each in inputs)
 
 
 @pytest.mark.parametrize("record", of_class("others", "embeddings", "text-to-speech", "text-to-video", "trainer", "3d"))
-@pytest.mark.parametrize("kind", ["chat", "images"])
-def test_models_of_other_kinds_are_refused_by_both(record: Record, kind: str) -> None:
-    request = {"messages": [{"role": "user", "content": "Hi"}]} if kind == "chat" else {"prompt": "a cat"}
+@pytest.mark.parametrize("kind", ["chat", "images", "embeddings"])
+def test_models_of_other_kinds_are_refused(record: Record, kind: str) -> None:
+    request = {"messages": [{"role": "user", "content": "Hi"}], "prompt": "a cat", "input": "a cat"}
     told = translate(kind, record, json.dumps(request).encode(), CATALOG)
+    if record["class"] == kind:
+        assert "error" not in told
+        return
     assert told["error"]["type"] == "invalid_request_error"
     assert told["error"]["code"] in {"unsupported_model", "unsupported_parameter", "missing_required_parameter"}
 
@@ -149,7 +246,7 @@ def reference() -> Iterator[Any]:
 def test_the_full_records_prepare_or_are_refused_and_never_break(path: Path) -> None:
     record = json.loads(path.read_text("utf-8"))
     schema = schema_of(record)
-    for kind, requests in (("chat", CHATS), ("images", IMAGES)):
+    for kind, requests in (("chat", CHATS), ("images", IMAGES), ("embeddings", {"texts": {"input": TEXTS}})):
         for request in requests.values():
             told = translate(kind, record, json.dumps(request).encode(), CATALOG)
             for inputs in told.get("inputs", []):

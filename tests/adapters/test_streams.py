@@ -10,10 +10,12 @@ import pytest
 from adapters.base import Prepared, Reading, Stamp
 from adapters.chat import ChatAdapter
 from adapters.errors import ContentRefused, ModelBusy, PredictionFailed, PredictionStopped
+from adapters.pieces import AnyChunk
 from adapters.streams import ChatStream
 from adapters.thoughts import Thoughts
 from adapters.wire.base import decode
-from adapters.wire.chat import ChatChunk, ChatRequest
+from adapters.wire.chat import ChatRequest
+from adapters.wire.chatted import ChatChunk
 from adapters.wire.replicate import Done, Failure, Logs, Output, Prediction
 
 STAMP = Stamp("chatcmpl-1", 7, "acme/model")
@@ -29,8 +31,12 @@ def opened(n: int = 1, reading: Reading = PLAIN, **more: Any) -> ChatStream:
     return ChatStream(asked(**more), STAMP, Prepared(inputs=({},) * n, reading=reading))
 
 
-def content(chunks: list[ChatChunk]) -> str:
-    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+def read(chunk: AnyChunk) -> ChatChunk:
+    return msgspec.json.decode(msgspec.json.encode(chunk), type=ChatChunk)
+
+
+def content(chunks: list[AnyChunk]) -> str:
+    return "".join(choice.delta.content or "" for chunk in map(read, chunks) for choice in chunk.choices)
 
 
 def done(text: str = "", **more: Any) -> Prediction:
@@ -52,13 +58,13 @@ def test_nothing_is_said_before_there_is_something_to_say() -> None:
     stream = opened()
     assert stream.feed(Logs("Using seed: 1")) == []
     assert stream.feed(Output("")) == []
-    assert next(chunk.choices[0].delta.role for chunk in stream.feed(Output("a"))) == "assistant"
+    assert next(chunk.choices[0].delta.role for chunk in map(read, stream.feed(Output("a")))) == "assistant"
 
 
 def test_an_empty_answer_still_has_its_role_and_its_end() -> None:
     chunks = opened().close([done()])
-    assert [chunk.choices[0].delta.role for chunk in chunks[:1]] == ["assistant"]
-    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None, "stop"]
+    assert [chunk.choices[0].delta.role for chunk in map(read, chunks[:1])] == ["assistant"]
+    assert [chunk.choices[0].finish_reason for chunk in map(read, chunks)] == [None, "stop"]
 
 
 def test_a_stop_in_every_answer_completes_the_stream() -> None:
@@ -71,7 +77,7 @@ def test_a_stop_in_every_answer_completes_the_stream() -> None:
     assert stream.feed(Output("more", 0)) == []
     # Cancelled because nothing more was wanted: that is no failure.
     chunks = stream.close([Prediction(id="p", status="canceled"), Prediction(id="q", status="canceled")])
-    assert [chunk.choices[0].finish_reason for chunk in chunks] == ["stop", "stop"]
+    assert [chunk.choices[0].finish_reason for chunk in map(read, chunks)] == ["stop", "stop"]
 
 
 def test_usage_is_null_until_the_last_chunk_and_only_when_asked_for() -> None:
@@ -89,7 +95,7 @@ def test_usage_is_null_until_the_last_chunk_and_only_when_asked_for() -> None:
 def test_every_chunk_repeats_who_it_belongs_to() -> None:
     stream = opened()
     chunks = [*stream.feed(Output("a")), *stream.feed(Output("b")), *stream.close([done("ab")])]
-    assert {(chunk.id, chunk.created, chunk.model, chunk.object) for chunk in chunks} == {
+    assert {(chunk.id, chunk.created, chunk.model, chunk.object) for chunk in map(read, chunks)} == {
         ("chatcmpl-1", 7, "acme/model", "chat.completion.chunk")
     }
     assert json.loads(msgspec.json.encode(chunks[1]))["choices"] == [

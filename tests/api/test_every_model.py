@@ -12,7 +12,9 @@ from tests.served import ROOT, Served
 ROWS = tomllib.loads((ROOT / "config.toml").read_text("utf-8"))["models"]
 PAINTERS = {"flux-schnell", "flux-dev", "flux-1.1-pro", "sdxl", "ideogram-v2", "imagen-4-ultra", "seedream-4"}
 WATCHERS = {"llava-13b"}
-SPEAKERS = ROWS.keys() - PAINTERS - WATCHERS
+EMBEDDERS, JUDGES = {"multilingual-e5", "clip"}, {"llama-guard"}
+LISTENERS, VOICES, FILMERS = {"whisper"}, {"kokoro"}, {"veo-3-fast"}
+SPEAKERS = ROWS.keys() - PAINTERS - WATCHERS - EMBEDDERS - JUDGES - LISTENERS - VOICES - FILMERS
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5Er"
@@ -118,3 +120,16 @@ def test_any_model_of_replicates_is_there_by_name_version_and_deployment(own_gat
     ):
         reply = client.chat.completions.create(model=ref, messages=TALK)
         assert "marmalade" in (reply.choices[0].message.content or ""), ref
+
+
+@pytest.mark.parametrize("model", sorted(EMBEDDERS))
+def test_a_model_embeds(gateway: Served, model: str) -> None:
+    one, other = gateway.openai().embeddings.create(model=model, input=["marmalade", "a lighthouse"]).data
+    assert len(one.embedding) == len(other.embedding) > 0
+    assert one.embedding != other.embedding
+
+
+def test_the_usual_model_judges(gateway: Served) -> None:
+    calm, angry = gateway.openai().moderations.create(input=["marmalade", "I will kill you"]).results
+    assert not calm.flagged
+    assert angry.categories.violence

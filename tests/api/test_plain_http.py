@@ -2,6 +2,8 @@
 
 import json
 import socket
+import struct
+import sys
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -42,6 +44,12 @@ class Wire:
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         return status, headers, self._body(status, headers)
+
+    @property
+    def packets(self) -> int:
+        """How many segments with something in them have come so far: `tcpi_data_segs_in` of Linux."""
+        told: int = struct.unpack_from("I", self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)[0]
+        return told
 
     def _body(self, status: int, headers: dict[str, str]) -> bytes:
         if status == 100:
@@ -171,3 +179,15 @@ def test_browsers_can_read_errors_and_the_headers_of_answers(gateway: Served) ->
             exposed = reply.headers["access-control-expose-headers"].lower()
             shown = {name for name in reply.headers if name.startswith(("x-", "openai-", "retry-"))}
             assert shown - {"x-accel-buffering"} <= set(exposed.split(", "))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="packets are counted by Linux")
+def test_the_head_of_an_answer_comes_together_with_its_body(gateway: Served) -> None:
+    content = body()
+    with closing(Wire(gateway)) as wire:
+        wire.send(head(gateway, "POST /v1/chat/completions HTTP/1.1", f"content-length: {len(content)}"), content)
+        status, _, answer = wire.reply()
+        assert (status, wire.packets) == (200, 1)
+        assert b"Hello" in answer
+        wire.send(head(gateway, "GET /v1/nothing HTTP/1.1"))
+        assert (wire.reply()[0], wire.packets) == (404, 2)

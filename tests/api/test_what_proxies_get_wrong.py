@@ -10,6 +10,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from gateway.config import Server
 from gateway.simulator import Simulator
 from tests.served import Served
 
@@ -62,9 +63,31 @@ def test_unknown_paths_and_methods_answer_in_openais_shape(
     assert path in assert_openai_error(http.request(method, path), status, code)
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/embeddings", "/v1/audio/speech", "/v1/images/edits"])
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/fine_tuning/jobs"])
 def test_an_endpoint_that_is_not_served_yet_is_said_to_be(http: httpx.Client, path: str) -> None:
     assert "not serve this endpoint yet" in assert_openai_error(http.post(path, json={}), 404, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/conversations",
+        "/v1/vector_stores/vs_1",
+        "/v1/realtime/calls",
+        "/v1/responses/input_tokens",
+        "/v1/videos/edits",
+        "/v1/chat/completions/chatcmpl-1",
+    ],
+)
+def test_an_endpoint_of_openais_that_is_not_served_is_said_to_be(http: httpx.Client, path: str) -> None:
+    assert assert_openai_error(http.post(path, json={}), 404, None).endswith("does not serve this endpoint.")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/chat/completions", "unknown_url"), ("/v1/v1/models", None), ("/", "unknown_url")]
+)
+def test_a_wrong_base_url_is_told_the_right_one(http: httpx.Client, path: str, code: str | None) -> None:
+    assert "ends in /v1" in assert_openai_error(http.get(path), 404, code)
 
 
 def test_a_body_that_is_not_json_is_400(http: httpx.Client) -> None:
@@ -82,7 +105,7 @@ def test_a_missing_parameter_is_named(http: httpx.Client) -> None:
 
 
 def test_a_body_too_large_is_413(http: httpx.Client) -> None:
-    large = b'{"model": "' + b"x" * (51 * 1024 * 1024) + b'"}'
+    large = b'{"model": "' + b"x" * (Server().max_body_mb * 1024 * 1024) + b'"}'
     reply = http.post("/v1/chat/completions", content=large, headers={"content-type": "application/json"})
     assert_openai_error(reply, 413, "request_too_large")
 
@@ -99,7 +122,15 @@ def test_an_unknown_model_is_404_with_the_nearest_names(http: httpx.Client) -> N
     message = assert_openai_error(ask(http, model="lama-3-8b"), 404, "model_not_found")
     assert "does not exist" in message
     assert "`llama-3-8b`" in message
-    assert_openai_error(ask(http, model="nobody/nothing"), 404, "model_not_found")
+    named = assert_openai_error(ask(http, model="nobody/nothing"), 404, "model_not_found")
+    assert named.startswith("The model `nobody/nothing` does not exist")
+
+
+def test_responses_alone_call_an_unknown_model_a_wrong_request(http: httpx.Client) -> None:
+    for model in ("lama-3-8b", "nobody/nothing"):
+        for more in ({}, {"stream": True}, {"background": True}):
+            reply = http.post("/v1/responses", json={"model": model, "input": "Hello", **more})
+            assert "does not exist" in assert_openai_error(reply, 400, "model_not_found", "model")
 
 
 def test_an_upstream_failure_is_an_error_and_not_an_apology(http: httpx.Client) -> None:
@@ -157,11 +188,13 @@ def test_there_are_no_tool_calls_where_there_are_none(http: httpx.Client) -> Non
     assert (message["role"], message["refusal"]) == ("assistant", None)
 
 
-def test_tools_and_schemas_are_refused_by_name(http: httpx.Client) -> None:
-    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
-    assert_openai_error(ask(http, tools=[tool]), 400, "unsupported_parameter", "tools")
-    form = {"type": "json_object"}
-    assert_openai_error(ask(http, response_format=form), 400, "unsupported_parameter", "response_format")
+def test_tools_and_schemas_that_are_none_are_refused_by_name(http: httpx.Client) -> None:
+    broken = {"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}
+    error = ask(http, tools=[broken])
+    assert_openai_error(error, 400, "invalid_function_parameters", "tools[0].function.parameters")
+    assert_openai_error(ask(http, tools=[{"type": "custom"}]), 400, "unsupported_parameter", "tools[0].type")
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nothing"}}}
+    assert_openai_error(ask(http, response_format=form), 400, None, "response_format")
 
 
 def test_nulls_integers_roles_parts_and_unknown_keys_are_taken(http: httpx.Client) -> None:

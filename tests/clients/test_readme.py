@@ -1,4 +1,4 @@
-"""Every piece of code in README.md runs as it stands."""
+"""Every piece of code in README.md, and on the page of each class of models, runs as it stands."""
 
 import re
 from collections.abc import Callable
@@ -11,6 +11,13 @@ from tests.served import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 PIECES = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+CLASSES = {
+    f"{page.stem} {place}": code
+    for page in sorted((ROOT / "docs" / "classes").glob("*.md"))
+    for place, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    )
+}
 PYTHON = [code for language, code in PIECES if language == "python"]
 NODE = [code for language, code in PIECES if language in {"js", "javascript"}]
 CURL = [code for language, code in PIECES if language in {"sh", "bash"} and code.startswith("curl ")]
@@ -24,6 +31,11 @@ def first_import(code: str) -> str:
 def test_python(run: Run, code: str, python: str, request: pytest.FixtureRequest) -> None:
     interpreter = python if first_import(code) == "openai" else request.getfixturevalue("clients_python")
     assert run(interpreter, "-c", code).strip()
+
+
+@pytest.mark.parametrize("code", CLASSES.values(), ids=CLASSES.keys())
+def test_the_pages_of_the_classes(run: Run, code: str, python: str) -> None:
+    assert run(python, "-c", code).strip()
 
 
 @pytest.mark.parametrize("code", NODE)

@@ -54,6 +54,13 @@ def test_every_command_says_what_it_does_and_each_option_too(words: str, command
     assert not unexplained
 
 
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*each, id=each[0]) for each in commands()])
+def test_the_list_of_commands_tells_what_each_does_without_being_cut(words: str, command: click.Command) -> None:
+    beside = [each.split() for each, _ in commands()]
+    longest = max(len(each[-1]) for each in beside if each[:-1] == words.split()[:-1])
+    assert not command.get_short_help_str(80 - 6 - longest).endswith("...")
+
+
 @pytest.mark.parametrize("name", sorted(variables()))
 def test_the_page_has_every_variable(name: str) -> None:
     assert f"| `{name}` |" in PAGE

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.config import Config, load, settings_of
+from gateway.config import Config
+from gateway.loading import load, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "config.toml").read_text("utf-8")

@@ -56,8 +56,9 @@ class Stage(Struct):
 class Builder:
     """Does the steps one after the other; `stages` are what came of it, the last is the image."""
 
-    def __init__(self, context: Path, folder: Path, python: str) -> None:
-        """`python` stands for the interpreter of the base image."""
+    def __init__(self, context: Path, folder: Path, python: str, **arguments: str) -> None:
+        """`python` stands for the interpreter of the base image; `arguments` are those of `--build-arg`."""
+        self.arguments = arguments
         self.context, self.folder, self.python = context, folder, python
         self.ignored = (context / ".dockerignore").read_text("utf-8").splitlines()
         self.stages: dict[str, Stage] = {}
@@ -82,6 +83,10 @@ class Builder:
         (stage.root / "usr" / "python").symlink_to(self.python)
         stage.environ["PATH"] = f"{stage.root}/usr:{os.environ['PATH']}"
 
+    def arg(self, step: Step) -> None:
+        name, _, default = step.argument.partition("=")
+        self.arguments.setdefault(name, default)
+
     def env(self, step: Step) -> None:
         for name, value in (pair.split("=", 1) for pair in shlex.split(step.argument)):
             self.stage.environ[name] = re.sub(r"\$(\w+)", lambda known: self.stage.environ[known[1]], value)
@@ -95,7 +100,7 @@ class Builder:
         subprocess.run(stage.moved(step.argument), shell=True, cwd=stage.root, env=stage.surroundings(), check=True)
 
     def copy(self, step: Step) -> None:
-        *sources, target = step.argument.split()
+        *sources, target = re.sub(r"\$\{(\w+)\}", lambda known: self.arguments[known[1]], step.argument).split()
         for source in sources:
             place = self.stage.place(target)
             place = place / Path(source).name if target.endswith("/") else place

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # litestar brings it, without types
 
+from gateway.loading import load
+from tests import locks
 from tests.foundation.dockerfile import Builder, Stage, sent, steps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,8 +130,8 @@ def test_only_what_the_image_needs_is_sent_to_its_builder(path: str, goes: bool)
 
 def test_compose_adds_nothing_but_the_volume() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
-    (service,) = compose["services"].values()
-    (volume,) = compose["volumes"]
+    (service,) = [each for each in compose["services"].values() if "profiles" not in each]
+    volume = next(iter(compose["volumes"]))
     port = argument("EXPOSE")
     assert service == {
         "build": ".",
@@ -137,3 +139,16 @@ def test_compose_adds_nothing_but_the_volume() -> None:
         "environment": ["REPLICATE_API_TOKEN"],
         "volumes": [f"{volume}:{argument('VOLUME')}"],
     }
+
+
+def test_replicas_have_what_they_share_in_their_lock_and_their_settings(tmp_path: Path) -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    assert {name for name, each in services.items() if "profiles" in each} == {"replica", "postgres", "redis"}
+    replica = services["replica"]
+    lock = (ROOT / replica["build"]["args"]["REQUIREMENTS"]).read_text("utf-8")
+    assert {"psycopg", "redis"} <= {name for name, _ in locks.pins(lock)}
+    assert sent(replica["build"]["args"]["REQUIREMENTS"], IGNORED)
+    told = {name: value for name, value in replica["environment"].items() if name.startswith("REPLIGATE__")}
+    config = load(None, {**told, "REPLIGATE_DATA_DIR": str(tmp_path)})
+    assert (config.state.database[:13], config.shared.redis[:8]) == ("postgresql://", "redis://")
+    assert [step.argument for step in STEPS if step.verb == "ARG"] == ["REQUIREMENTS=requirements.lock"]

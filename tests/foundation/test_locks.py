@@ -29,8 +29,8 @@ def test_the_locks_of_this_project_are_current() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ('"click>=8.3,<9"', '"click>=8.2,<9"', ["requirements.lock", "requirements-dev.lock"]),
-        ('"redis>=8,<9"', '"redis>=7,<9"', ["requirements-dev.lock"]),
+        ('"click>=8.3,<9"', '"click>=8.2,<9"', ["requirements.lock", "requirements-all.lock", "requirements-dev.lock"]),
+        ('"redis>=8,<9"', '"redis>=7,<9"', ["requirements-all.lock", "requirements-dev.lock"]),
         ('"hypothesis>=6.170"', '"hypothesis>=6.171"', ["requirements-dev.lock"]),
         ('"langchain-openai>=1,<2"', '"langchain-openai>=1.1,<2"', ["requirements-clients.lock"]),
         ('requires-python = ">=3.11"', 'requires-python = ">=3.12"', list(locks.LOCKS)),
@@ -49,6 +49,7 @@ def test_a_stamp_without_new_locks_is_found_out(project: Path) -> None:
     locks.stamp(project)
     assert [fault.split(":")[0] for fault in locks.faults(project)] == [
         "requirements.lock lacks falcon",
+        "requirements-all.lock lacks falcon",
         "requirements-dev.lock lacks falcon",
     ]
 

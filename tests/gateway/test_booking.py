@@ -6,7 +6,7 @@ from adapters.base import Prepared, Reading
 from adapters.schema import Schema
 from adapters.wire.replicate import Inputs
 from gateway.accounts.entries import Settlement
-from gateway.accounts.limits import Estimate
+from gateway.accounts.rates import Estimate
 from gateway.booking import came_to, foreseen
 
 TEXT, PICTURE = Schema({}, "stream", {}, {}), Schema({}, "file", {}, {})
@@ -22,6 +22,17 @@ def test_every_prompt_counts_and_every_answer_as_far_as_the_client_lets_it() -> 
     assert 3 < prompt < 12
     assert tokens({"prompt": PROMPT}, limit=100) == prompt + 100
     assert tokens({"prompt": PROMPT}, {"prompt": PROMPT}, limit=100) == 2 * (prompt + 100)
+
+
+def test_where_the_client_sets_no_bound_the_models_own_is_assumed() -> None:
+    said = {"properties": {"max_tokens": {"type": "integer", "default": 300}}}
+    told = {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"}
+    model = Schema.parse({"components": {"schemas": {"Input": said, "Output": told}}})
+    one = foreseen(model, Prepared(({"prompt": PROMPT}, {"prompt": PROMPT})))
+    assert (one.tokens, one.assumed) == (2 * tokens({"prompt": PROMPT}), 600)
+    assert foreseen(model, Prepared(({"prompt": PROMPT, "max_tokens": 20},))).assumed == 20
+    assert foreseen(model, Prepared(({"prompt": PROMPT},), reading=Reading(limit=50))).assumed == 0
+    assert foreseen(TEXT, Prepared(({"prompt": PROMPT},))).assumed == 0
 
 
 @pytest.mark.parametrize("form", [[PROMPT], [{"role": "user", "content": PROMPT}], [{"content": [{"text": PROMPT}]}]])

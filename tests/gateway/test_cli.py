@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.translate import KINDS
+from gateway import cli
 from tests.served import ROOT, Served
 
 RECORD = {
@@ -96,6 +98,7 @@ def test_a_key_is_made_with_a_policy_and_shown_with_it(run: Run) -> None:
         "--endpoint",
         "/v1/chat/*",
     )
+    run("teams", "create", "red")
     made = json.loads(run("keys", "create", "ada", *words, "--expires", "2099-01-31T12:00", "--json").stdout)
     shown = json.loads(run("keys", "show", "ada", "--json").stdout)
     assert shown == {name: value for name, value in made.items() if name != "key"}
@@ -117,12 +120,26 @@ def test_a_key_is_made_with_limits_of_its_own(run: Run) -> None:
     assert "-1 is not in the range" in run("keys", "create", "eve", "--calls-at-once", "-1").stderr
 
 
+def test_a_team_is_made_changed_blocked_and_forgotten(run: Run) -> None:
+    made = json.loads(run("teams", "create", "red", "--name", "Rot", "--requests-per-minute", "3", "--json").stdout)
+    assert (made["id"], made["name"], made["limits"]) == ("red", "Rot", {"requests_per_minute": 3})
+    run("teams", "update", "red", "--tokens-per-minute", "9", "--requests-per-minute", "default")
+    shown = json.loads(run("teams", "show", "red", "--json").stdout)
+    assert (shown["name"], shown["limits"]) == ("Rot", {"tokens_per_minute": 9})
+    assert "Blocked the team 'red'" in run("teams", "block", "red").stdout
+    assert "blocked" in run("teams", "list").stdout
+    assert json.loads(run("teams", "unblock", "red", "--json").stdout)["state"] == "active"
+    assert "did you mean 'red'" in run("teams", "show", "rde").stderr
+    assert run("teams", "delete", "red").returncode == 0
+    assert json.loads(run("teams", "list", "--json").stdout) == []
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("keys", "create", "x", "--expires", "soon"), "is no time"),
         (("keys", "create", "x", "--expires", "2020-01-01"), "is in the past"),
-        (("keys", "create", "x", "--team", "t" * 41), "between 1 and 40"),
+        (("keys", "create", "x", "--team", "red"), "There is no team 'red'"),
         (("keys", "rotate", "x", "--overlap", "1 hour"), "is no duration"),
         (("keys", "rotate", "x"), "There is no key 'x'"),
         (("keys", "show", "x"), "There is no key 'x'"),
@@ -185,6 +202,10 @@ def test_a_key_is_kept_to_the_models_and_endpoints_it_was_made_with(own_gateway:
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
         assert own_simulator.predictions() == []
         assert client.post("/chat/completions", json={"model": "sim/echo", **talk}).status_code == 200
+
+
+def test_translate_knows_every_kind() -> None:
+    assert set(cli.KINDS) == set(KINDS)
 
 
 def test_translate_prints_one_json_line_a_record(run: Run, tmp_path: Path) -> None:

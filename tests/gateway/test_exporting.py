@@ -12,6 +12,7 @@ PROMPT = "canary of the prompt"
 
 def test_every_call_is_a_line_of_csv_and_of_json_and_no_prompt_is_in_it(own_gateway: Served) -> None:
     client = own_gateway.openai()
+    own_gateway.command("teams", "create", "red")
     for name in ("=cmd()", "plain"):
         key = json.loads(own_gateway.command("keys", "create", name, "--team", "red", "--json"))["key"]
         client.with_options(api_key=key).chat.completions.create(

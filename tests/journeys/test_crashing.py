@@ -1,6 +1,8 @@
 """`kill -9` at any instant loses no ledger entry, and nothing runs on that nobody waits for."""
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import openai
 import pytest
@@ -55,6 +57,23 @@ def test_a_kill_at_any_instant_of_creating_leaves_nothing_running(
     until(lambda: booked(own_gateway) >= len(own_simulator.predictions()))
     # Entries whose create never left are kept a while, for their predictions might yet turn up.
     assert booked(own_gateway) + still_open(own_gateway) <= 8
+
+
+def test_a_kill_right_after_a_reply_books_it_once_and_as_it_was_told(
+    own_gateway: Served, own_simulator: Simulator
+) -> None:
+    told = []
+    for _ in range(4):
+        reply = own_gateway.openai().chat.completions.with_raw_response.create(model="sim/echo", messages=HELLO)
+        own_gateway.kill()
+        usage = reply.parse().usage
+        assert usage
+        told.append((reply.headers["x-repligate-prediction-id"], usage.prompt_tokens, usage.completion_tokens))
+        own_gateway.start()
+    until(lambda: (still_open(own_gateway), booked(own_gateway)) == (0, 4))
+    with closing(sqlite3.connect(own_gateway.folder / "data" / "repligate.db")) as books:
+        lines = books.execute("SELECT prediction, tokens_in, tokens_out FROM settlements").fetchall()
+    assert sorted(lines) == sorted(told)
 
 
 def test_a_kill_while_the_answer_to_a_create_is_awaited_leaves_nothing_running(

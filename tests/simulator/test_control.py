@@ -70,6 +70,8 @@ def test_a_scene_is_set_over_http_for_the_next_predictions(api: Api, control: ht
     ("/scenes", {"scenery": "fails"}),
     ("/clock", {"advance": "much"}),
     ("/limits", {"limits": "tight"}),
+    ("/tokens", {"token": "r8_a", "trouble": "tired"}),
+    ("/tokens", {"trouble": "refused"}),
 ])  # fmt: skip
 def test_an_order_that_makes_no_sense_is_refused(control: httpx.Client, path: str, body: dict[str, Any]) -> None:
     assert control.post(path, json=body).status_code == 400
@@ -88,6 +90,16 @@ def test_clock_and_limits_are_set_over_http(control: httpx.Client, api: Api) -> 
     assert control.post("/clock", json={"advance": 1000}).json()["now"] >= before + 1000
     control.post("/limits", json={"limits": "low-credit"})
     assert [api.create("sim/echo", prompt="x").status_code for _ in range(2)] == [201, 429]
+
+
+def test_one_token_is_put_in_trouble_and_out_of_it_over_http(control: httpx.Client, api: Api) -> None:
+    ill = {"authorization": "Bearer r8_ill"}
+    for trouble, status in (("refused", 401), ("low-credit", 201), (None, 201)):
+        assert control.post("/tokens", json={"token": "r8_ill", "trouble": trouble}).status_code == 200
+        assert api.create("sim/echo", ill, prompt="x").status_code == status
+    control.post("/tokens", json={"token": "r8_ill", "trouble": "refused"})
+    control.post("/reset")
+    assert api.create("sim/echo", ill, prompt="x").status_code == 201
 
 
 def test_a_reset_forgets_everything(api: Api, control: httpx.Client, simulator: Simulator) -> None:

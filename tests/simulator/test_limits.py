@@ -6,6 +6,7 @@ import pytest
 
 from gateway.simulator import Settings, Simulator
 from gateway.simulator.limits import Bucket, Buckets
+from gateway.simulator.settings import Trouble
 from tests.simulator.calls import Api
 
 
@@ -27,11 +28,12 @@ def test_each_kind_of_route_tells_what_remains(api: Api, method: str, path: str,
 
 
 def test_six_hundred_creates_a_minute_and_no_more(started: Any) -> None:
-    api = started(Settings(limits="normal"))
+    # On a slow machine 600 requests take seconds, in which the usual clock would let some more in.
+    api = started(Settings(limits="normal", clock_speed=0.001))
     remaining = [api.create("sim/echo", prompt="x").headers["ratelimit-remaining"] for _ in range(3)]
     assert remaining == ["599", "598", "597"]
     statuses = [api.post("/models/sim/nothing/predictions").status_code for _ in range(640)]
-    assert statuses.count(429) > 0
+    assert statuses == [404] * 597 + [429] * 43
     assert api.get("/account").status_code == 200
     assert api.post("/models/sim/nothing/predictions").json()["detail"].startswith("Request was throttled.")
 
@@ -40,11 +42,11 @@ def test_six_hundred_creates_a_minute_and_no_more(started: Any) -> None:
 def test_each_kind_of_route_has_an_allowance_a_minute_that_refills(bucket: Bucket, allowed: int) -> None:
     now = [1000.0]
     buckets = Buckets(lambda: now[0])
-    taken = [buckets.take(bucket, "normal") for _ in range(allowed)]
+    taken = [buckets.take("r8_a", bucket, "normal") for _ in range(allowed)]
     assert (taken[0], taken[-1]) == ((allowed - 1, 0.0), (0, 0.0))
-    assert buckets.take(bucket, "normal")[1] == pytest.approx(60 / allowed, rel=1e-3)
+    assert buckets.take("r8_a", bucket, "normal")[1] == pytest.approx(60 / allowed, rel=1e-3)
     now[0] += 30
-    assert buckets.take(bucket, "normal") == (allowed // 2 - 1, 0.0)
+    assert buckets.take("r8_a", bucket, "normal") == (allowed // 2 - 1, 0.0)
 
 
 def test_granted_credit_takes_six_creates_a_minute_and_any_number_of_reads(api: Api, simulator: Simulator) -> None:
@@ -67,3 +69,42 @@ def test_with_little_credit_one_create_in_ten_seconds(api: Api, simulator: Simul
     assert api.create("sim/echo", prompt="x").status_code == 201
     simulator.limit("off")
     assert api.create("sim/echo", prompt="x").status_code == 201
+
+
+def with_token(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def test_each_token_has_an_allowance_of_its_own(started: Any) -> None:
+    api = started(Settings(limits="normal", creates_per_minute=3, clock_speed=0.001))
+    statuses = [api.create("sim/echo", with_token(token), prompt="x").status_code for token in ("r8_a", "r8_b") * 4]
+    assert statuses == [201, 201] * 3 + [429, 429]
+    api.simulator.advance(20)
+    again = api.create("sim/echo", with_token("r8_a"), prompt="x")
+    assert (again.status_code, again.headers["ratelimit-remaining"]) == (201, "0")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "creating", "title", "reading"),
+    [
+        ("refused", [401, 401], "Unauthenticated", 401),
+        ("insufficient-credit", [402, 402], "Insufficient credit", 200),
+        ("billing-required", [402, 402], "Billing required", 200),
+        ("throttled", [429, 429], None, 200),
+        ("low-credit", [201, 429], None, 200),
+        ("granted", [201, 429], None, 200),
+    ],
+)
+def test_one_token_may_be_in_trouble_alone(
+    api: Api, simulator: Simulator, trouble: Trouble, creating: list[int], title: str | None, reading: int
+) -> None:
+    ill, well = with_token("r8_ill"), with_token("r8_well")
+    simulator.trouble("r8_ill", trouble)
+    replies = [api.create("sim/echo", ill, prompt="x") for _ in creating]
+    assert [reply.status_code for reply in replies] == creating
+    assert replies[-1].json().get("title") == title
+    assert api.get("/account", headers=ill).status_code == reading
+    assert api.create("sim/echo", well, prompt="x").status_code == 201
+    assert {request.token for request in simulator.requests()} == {"r8_ill", "8_well"}
+    simulator.trouble("r8_ill", None)
+    assert api.create("sim/echo", ill, prompt="x").status_code == 201

@@ -43,7 +43,8 @@ def test_every_class_of_model_is_there() -> None:
         classes[model.ways.plays] = classes.get(model.ways.plays, 0) + 1
     assert sum(classes.values()) >= 40
     assert set(classes) == {
-        "text", "picture", "speech", "music", "transcription", "vectors", "video", "value", "hello", "weights"
+        "text", "picture", "speech", "music", "transcription", "vectors", "video", "value", "verdict",
+        "hello", "weights",
     }  # fmt: skip
 
 

@@ -36,6 +36,32 @@ async def test_a_call_that_is_still_being_planned_is_refused(gateway: Gateway, s
     assert await settled(gateway) == []
 
 
+class Silent:
+    """A Replicate that takes every question and never answers."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+async def test_a_call_whose_model_is_being_looked_up_is_interrupted_before_anything_closes(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server, opened(Silent(server), tmp_path, server={"drain_seconds": 0.05}) as parts:
+        beginning = asyncio.create_task(Call.begin(parts, await caller(parts), ChatAdapter, TALK))
+        await asked.wait()
+        await drain(parts)
+        assert beginning.done()
+        with pytest.raises(Draining):
+            await beginning
+        assert not parts.running
+
+
 async def test_a_call_that_waits_for_its_create_is_interrupted(simulated: Simulator, tmp_path: Path) -> None:
     simulated.reset()
     async with opened(simulated, tmp_path, server={"drain_seconds": 0.05}, upstream={"sync_wait_seconds": 60}) as parts:
@@ -66,6 +92,7 @@ async def test_every_choice_of_a_stream_is_ended(simulated: Simulator, tmp_path:
         await drain(parts)
         await reading
         booked = await settled(parts)
-    assert frames[-1] == b"data: [DONE]\n\n"
-    assert b'"shutting_down"' in frames[-2]
+    failure, *end = b"".join(frames).split(b"\n\n")[-3:]
+    assert b'"shutting_down"' in failure
+    assert end == [b"data: [DONE]", b""]
     assert [(line["status"], line["error"]) for line in booked] == [("canceled", "shutting_down")] * 3

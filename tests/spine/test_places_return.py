@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.limits import Estimate
+from gateway.accounts.rates import Estimate
 from gateway.config import LimitsConfig
 from gateway.parts import Gateway
 from gateway.simulator import Simulator
@@ -35,4 +35,4 @@ async def test_a_call_left_at_any_await_gives_its_place_back(limited: Gateway, w
         await asyncio.wait([calling], timeout=10)
     await settled(limited)
     limited.limits.defaults = LimitsConfig(calls_at_once=1)
-    limited.limits.admit(who.key, Estimate())
+    await limited.limits.admit(who.key, Estimate())

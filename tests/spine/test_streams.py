@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.errors import TimedOut
 from gateway.hearing import AHEAD, NEWS_SECONDS, Hearing
 from gateway.parts import Gateway
 from gateway.relay import BEAT, relay
+from gateway.serving import listening
 from gateway.simulator import Simulator
 from tests.opened import caller, holds, listens, opened, settled
 
@@ -57,14 +59,27 @@ async def test_a_failure_after_a_heartbeat_is_an_error_frame(simulated: Simulato
     assert reply.text.endswith("data: [DONE]\n\n")
 
 
+async def test_a_stream_that_nobody_wants_counted_ends_without_its_record(simulated: Simulator, tmp_path: Path) -> None:
+    simulated.reset()
+    simulated.scene("sim/echo", "flaky-reads", reads_fail=10_000)
+    async with opened(simulated, tmp_path, upstream={"retry_seconds": 0.05}) as parts, client_of(parts) as http:
+        reply = await http.post("/v1/chat/completions", json=talk("sim/echo"))
+        assert reply.text.endswith("data: [DONE]\n\n")
+        told = [choice for chunk in chunks(reply.text) for choice in chunk["choices"]]
+        assert "".join(choice["delta"].get("content") or "" for choice in told) == LONG
+        assert told[-1]["finish_reason"] == "stop"
+        [line] = await settled(parts)
+    assert (line["status"], line["error"]) == ("succeeded", None)
+
+
 async def test_a_model_that_only_logs_is_no_silence_for_the_client(simulated: Simulator, tmp_path: Path) -> None:
     """What upstream says and nobody shows keeps no proxy's connection open."""
 
     class Murmuring:
-        async def events(self, index: int) -> AsyncGenerator[Event]:
+        async def batches(self, index: int) -> AsyncGenerator[list[Event]]:
             for _ in range(20):
                 await asyncio.sleep(0.02)
-                yield Output("", index)
+                yield [Output("", index)]
 
     simulated.reset()
     simulated.clear_scenes()
@@ -108,11 +123,11 @@ class Endless:
     def __init__(self) -> None:
         self.said = 0
 
-    async def events(self, index: int) -> AsyncGenerator[Event]:
+    async def batches(self, index: int) -> AsyncGenerator[list[Event]]:
         while True:
             self.said += 1
             await asyncio.sleep(0)
-            yield Output(str(self.said), index)
+            yield [Output(str(self.said), index)]
 
 
 async def test_upstream_is_not_read_ahead_of_a_slow_client_without_bound() -> None:
@@ -154,6 +169,26 @@ async def test_a_client_that_does_not_read_holds_up_no_other_and_ends_its_predic
     assert len(await settled(gateway)) == 6
 
 
+async def test_a_client_that_never_reads_does_not_keep_its_call(simulated: Simulator, tmp_path: Path) -> None:
+    simulated.reset()
+    simulated.scene("sim/never-ends", "never-ends", pause=0.0)
+    async with opened(simulated, tmp_path, server={"unread_seconds": 0.3}) as parts:
+        _, secret = await parts.keys.create("test")
+        # Little is under way between the two: what is not read is soon felt.
+        server, client = listening("127.0.0.1", 0), socket.socket()
+        for sock, buffer in ((server, socket.SO_SNDBUF), (client, socket.SO_RCVBUF)):
+            sock.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+        async with listens(parts, server):
+            client.connect(server.getsockname())
+            body = json.dumps(talk("sim/never-ends")).encode()
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\n"
+            client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            await simulated.reached("processing")
+            [line] = await settled(parts)
+            client.close()
+    assert (line["status"], line["error"]) == ("canceled", "client_left")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_leaves_before_anything_came_is_noticed(
     gateway: Gateway, simulated: Simulator, stream: bool
@@ -189,9 +224,9 @@ async def test_a_client_that_leaves_at_odd_moments_of_a_picture_leaves_nothing(
 class Silent:
     """A model that never says a word, and a Replicate that forgot its deadline."""
 
-    async def events(self, index: int) -> AsyncGenerator[Event]:
+    async def batches(self, index: int) -> AsyncGenerator[list[Event]]:
         await asyncio.Event().wait()
-        yield Output("", index)
+        yield [Output("", index)]
 
 
 async def test_a_deadline_that_replicate_forgets_is_kept_here() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,6 +59,36 @@ async def test_a_webhook_wakes_whoever_waits_and_saves_the_polls(
     assert int(reply.headers["x-repligate-upstream-requests"]) <= 3
     assert len([one for one in slow.requests()[before:] if one.host == "api"]) <= 3
     assert {line["status"] for line in await settled(parts)} == {"succeeded"}
+
+
+async def talk(client: httpx.AsyncClient, **fields: Any) -> str:
+    order = {"model": "sim/echo", "stream": True, "messages": [{"role": "user", "content": "alpha beta"}], **fields}
+    return (await client.post("/v1/chat/completions", json=order)).text
+
+
+async def test_a_streamed_chat_takes_two_requests_for_its_webhook_brings_the_rest(
+    told: tuple[Gateway, httpx.AsyncClient], slow: Simulator
+) -> None:
+    parts, client = told
+    await talk(client)
+    [first] = await settled(parts)
+    before = len(slow.requests())
+    assert (await talk(client)).endswith("data: [DONE]\n\n")
+    booked = await settled(parts)
+    asked = slow.requests()[before:]
+    assert [(one.host, one.method) for one in asked] == [("api", "POST"), ("stream", "GET")]
+    assert [line["run_seconds"] is not None for line in booked] == [True, True]
+    assert {line["tokens_out"] for line in booked} == {first["tokens_out"]}
+    assert not any(line["estimated"] for line in booked)
+
+
+async def test_what_a_client_wants_counted_is_asked_for_at_once(
+    told: tuple[Gateway, httpx.AsyncClient], slow: Simulator
+) -> None:
+    parts, client = told
+    assert '"usage":{"prompt_tokens":2,' in await talk(client, stream_options={"include_usage": True})
+    assert slow.last().polls >= 1
+    assert len(await settled(parts)) == 1
 
 
 async def test_a_forged_webhook_changes_nothing(told: tuple[Gateway, httpx.AsyncClient], slow: Simulator) -> None:

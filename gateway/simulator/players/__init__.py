@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.simulator.performance import Performance, Piece
 from gateway.simulator.players.films import video
+from gateway.simulator.players.judges import verdict
 from gateway.simulator.players.others import value, weights
 from gateway.simulator.players.part import Part
 from gateway.simulator.players.pictures import picture
@@ -23,6 +24,7 @@ _PLAYERS: dict[Plays, Callable[[Part], Performance]] = {
     "vectors": vectors,
     "video": video,
     "value": value,
+    "verdict": verdict,
     "hello": hello,
     "weights": weights,
 }

@@ -23,13 +23,18 @@ def video(part: Part) -> Performance:
     made = Made(name="output.mp4", media_type="video/mp4", content=film.shoot)
     counts = {"video_output_count": 1, "video_output_duration_seconds": length}
     return Performance(
-        pieces=(Piece(made),),
+        pieces=(*(Piece(log=_bar(share)) for share in range(0, 100, 10)), Piece(made, log=_bar(100))),
         listed=part.version.schema.kind == "files",
         log=f"Using seed: {drawing.seed}\n",
         counts=lambda put_out: counts if part.model.ways.counts == "billing" else {},
         streams=part.model.official,
         files=True,
+        seconds=part.settings.film_seconds,
     )
+
+
+def _bar(share: int) -> str:
+    return f"{share:3d}%|{'█' * (share // 10):<10}| {share // 2}/50 [00:00<00:00,  9.71it/s]\n"
 
 
 def _seconds(inputs: Mapping[str, Any]) -> float:

@@ -14,7 +14,7 @@ from gateway.simulator import problems
 from gateway.simulator.routes.replies import empty, reply
 from gateway.simulator.scenes import SCENES
 from gateway.simulator.seen import seen
-from gateway.simulator.settings import Limits
+from gateway.simulator.settings import Limits, Trouble
 from gateway.simulator.stage import Cue, UnknownScene
 from gateway.simulator.world import World
 
@@ -41,6 +41,13 @@ class LimitsOrder(Struct, forbid_unknown_fields=True):
     """Enforce other rate limits."""
 
     limits: Limits
+
+
+class TokenOrder(Struct, forbid_unknown_fields=True):
+    """Let a token be in trouble alone; null: no more."""
+
+    token: str
+    trouble: Trouble | None
 
 
 @get("/", status_code=200)
@@ -147,6 +154,14 @@ async def set_limits(request: Ask, world: NamedDependency[World]) -> Response[by
     return reply({"limits": world.limits})
 
 
+@post("/tokens", status_code=200)
+async def trouble_token(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
+    """Let a token be in trouble alone."""
+    order = _read(await request.body(), TokenOrder)
+    world.trouble(order.token, order.trouble)
+    return reply(order)
+
+
 @post("/clock", status_code=200)
 async def turn_clock(request: Ask, world: NamedDependency[World]) -> Response[bytes]:
     """Turn the clock forward; what comes due happens at once."""
@@ -185,6 +200,7 @@ HANDLERS = (
     get_switches,
     turn_switches,
     set_limits,
+    trouble_token,
     turn_clock,
     reset,
 )

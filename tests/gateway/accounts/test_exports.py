@@ -1,8 +1,10 @@
 """The ledger as other programs get it: every line once, in order, within its days."""
 
+import tracemalloc
 from datetime import date
 
 import pytest
+from sqlalchemy import Connection
 
 from gateway.accounts.exports import LedgerLine, ledger_lines
 from gateway.accounts.keys import Keys
@@ -65,7 +67,7 @@ async def test_an_unknown_cost_is_no_zero(store: Store, ledger: Ledger):
     held = await ledger.open(opening())
     await ledger.settle(held.entries[0], settled(cost=None, basis="unknown: no price"))
     (line,) = await exported(store)
-    assert (line.cost_usd, line.basis) == (None, "unknown: no price")
+    assert (line.cost_usd, line.basis) == (None, "unknown: no price; the 0.001 USD held for it count")
 
 
 async def test_days_are_whole_and_both_included(store: Store, ledger: Ledger, clock: Clock):
@@ -98,3 +100,35 @@ async def test_sums_are_told_by_team_and_within_days(store: Store, ledger: Ledge
     assert {line.name: line.cost for line in await ledger.usage("team")} == {"red": 30, "": 5}
     assert {line.name: line.cost for line in await ledger.usage("team", last=NOON_DAY)} == {"red": 10}
     assert {line.name: line.cost for line in await ledger.usage("team", date(2027, 1, 16))} == {"red": 20, "": 5}
+
+
+MANY = 20_000
+_NUMBERS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) SELECT {{}} FROM n",
+    "postgresql": "SELECT {{}} FROM generate_series(1, {many}) AS n(i)",
+}
+_ENTRY = "'ent_' || i, 'call-' || i, 0, 'key_1', 'chat', 'fast', 'acme/fast', 'digest', '[]', 600, 1800000000000, 20833"
+_SETTLEMENT = "'ent_' || i, 0, 'key_1', 'fast', 20833, 'p' || i, 'succeeded', 1800000000000, {no}, 5, 'tokens', 'this'"
+
+
+async def test_a_large_ledger_is_never_in_memory_whole(store: Store):
+    def fill(connection: Connection) -> None:
+        kind = connection.dialect.name
+        numbers = _NUMBERS[kind].format(many=MANY)
+        entry = "id, call, seq, key, kind, model, ref, digest, tags, deadline, created_at, day"
+        settlement = "entry, seq, key, model, day, prediction, status, settled_at, estimated, cost, basis, owner"
+        connection.exec_driver_sql(f"INSERT INTO entries ({entry}) {numbers.format(_ENTRY)}")
+        told = numbers.format(_SETTLEMENT.format(no="false" if kind == "postgresql" else "0"))
+        connection.exec_driver_sql(f"INSERT INTO settlements ({settlement}) {told}")
+
+    def read(connection: Connection) -> tuple[int, int]:
+        tracemalloc.start()
+        try:
+            return sum(1 for _ in ledger_lines(connection, None, None)), tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    await store.write(fill)
+    count, peak = await store.read(read)
+    assert count == MANY
+    assert peak < 200 * MANY, "a line itself is ten times as long"

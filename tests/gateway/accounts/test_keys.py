@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from gateway.accounts.audit import Audit
 from gateway.accounts.keys import CannotRotate, KeyLimits, Keys, UnknownKey, masked, new_secret
+from gateway.accounts.teams import Teams, UnknownTeam
 from gateway.config import Config
 from gateway.errors import InvalidKey, MissingKey
 from gateway.store.sql import Store
@@ -158,8 +160,17 @@ async def test_unblocking_brings_no_revoked_key_back(keys: Keys):
         await keys.authenticate(f"Bearer {secret}")
 
 
+async def test_a_key_tells_which_one_its_rotations_began_with(keys: Keys):
+    old, secret = await keys.create("alice")
+    assert (await keys.authenticate(f"Bearer {secret}")).first is None
+    for _ in range(3):
+        _, secret = await keys.rotate("alice", overlap=3600)
+        assert (await keys.authenticate(f"Bearer {secret}")).first == old.id
+
+
 async def test_a_rotated_key_goes_on_for_the_overlap_and_no_longer(store: Store, clock: Clock, keys: Keys):
     elsewhere = Keys(store, clock=clock, timer=clock)
+    await Teams(store).create("red")
     old, secret = await keys.create("alice", team="red", models=("acme/*",), tags=("a",))
     await elsewhere.authenticate(f"Bearer {secret}")
     new, fresh = await keys.rotate("alice", overlap=3600)
@@ -335,3 +346,41 @@ async def test_a_key_may_be_held_to_some_models_and_endpoints(keys: Keys):
     free, _ = await keys.create("bob")
     assert free.allows_model("anything")
     assert free.allows_endpoint("images")
+
+
+async def test_an_existing_key_gets_another_policy_and_its_predecessors_too(keys: Keys, store: Store, clock: Clock):
+    await Teams(store).create("red")
+    old, secret = await keys.create("alice", models=("*",), limits=KeyLimits(requests_per_minute=3, calls_at_once=1))
+    new, fresh = await keys.rotate("alice", overlap=60)
+    changed = await keys.update(
+        "alice", models=("acme/*",), team="red", limits={"requests_per_minute": 9, "calls_at_once": None}, leave="drain"
+    )
+    assert (changed.id, changed.models, changed.team, changed.leave) == (new.id, ("acme/*",), "red", "drain")
+    for each in (secret, fresh):
+        held = await keys.authenticate(f"Bearer {each}")
+        assert (held.models, held.limits) == (("acme/*",), KeyLimits(requests_per_minute=9))
+    await keys.update("alice", expires_at=clock.now + 3600, team=None)
+    assert (await keys.show(old.id)).expires_at == clock.now + 60
+    assert (await keys.show(new.id)).expires_at == clock.now + 3600
+    with pytest.raises(UnknownTeam):
+        await keys.update("alice", team="blue")
+
+
+async def test_what_changed_is_in_the_audit_log_newest_first_page_by_page(keys: Keys, store: Store, clock: Clock):
+    key, _ = await keys.create("alice", by="key_boss")
+    for name in ("bob", "carol"):
+        clock.now += 1
+        await keys.update(key.id, name=name)
+    log = Audit(store)
+    acts = await log.acts(10)
+    assert [(act.act, act.actor, act.subject) for act in acts] == [
+        ("key.update", "operator", key.id),
+        ("key.update", "operator", key.id),
+        ("key.create", "key_boss", key.id),
+    ]
+    assert (acts[0].detail["before"], acts[0].detail["after"]) == ({"name": "bob"}, {"name": "carol"})
+    assert acts[0].at == clock.now
+    paged = [(await log.acts(1, before=before))[0] for before in (None, acts[0].id, acts[1].id)]
+    assert paged == list(acts)
+    assert await log.acts(1, before=acts[2].id) == []
+    assert [act.act for act in await log.acts(10, actor="key_boss")] == ["key.create"]

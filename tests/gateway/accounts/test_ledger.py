@@ -124,9 +124,7 @@ async def test_a_settlement_keeps_all_it_was_told(store: Store, ledger: Ledger, 
     (entry,) = (await ledger.open(opening(team="red"))).entries
     await ledger.created(entry, "p1")
     clock.now += 2.5
-    told = settled(
-        queue_seconds=1.5, boot_seconds=0.25, run_seconds=0.829263399, first_token_seconds=0.1, images=2, estimated=True
-    )
+    told = settled(queue_seconds=1.5, run_seconds=0.829263399, first_token_seconds=0.1, images=2, estimated=True)
     await ledger.settle(entry, told)
     columns = (
         "key, team, model, prediction, status, settled_at - prediction_at, run_seconds, images, cost, basis, owner"

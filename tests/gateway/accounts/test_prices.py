@@ -101,6 +101,24 @@ def test_what_a_prediction_costs_that_did_not_finish(
     assert prices.cost(price, prediction) == cost
 
 
+def test_every_base_that_a_price_may_have_is_computed_from_what_replicate_measures(prices: Prices):
+    measures: dict[str, tuple[dict[str, Any], int]] = {
+        "per_million_input_tokens": ({"input_token_count": 7}, 7),
+        "per_million_output_tokens": ({"token_output_count": 7}, 7),
+        "per_thousand_input_characters": ({"character_input_count": 7}, 7_000),
+        "per_thousand_output_characters": ({"character_output_count": 7}, 7_000),
+        "per_image": ({"image_output_count": 7}, 7_000_000),
+        "per_megapixel": ({"video_output_total_pixel_count": 7_000_000}, 7_000_000),
+        "per_file": ({"generic_output_count": 7}, 7_000_000),
+        "per_output_second": ({"video_output_duration_seconds": 7.0}, 7_000_000),
+        "per_second": ({"predict_time": 7.0}, 7_000_000),
+        "per_run": ({}, 1_000_000),
+    }
+    assert set(measures) == set(BASES)
+    for base, (metrics, cost) in measures.items():
+        assert prices.cost(Price(**{base: 1.0}), ended(**metrics)).amount == cost, base
+
+
 def test_replicates_own_billing_example_is_exact(prices: Prices):
     llama = prices.price("meta/meta-llama-3.1-405b-instruct")
     # $0.000076 for what went in and $0.0004085 for what came out: rounded once, up

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -72,10 +73,11 @@ async def store(config: Config) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
-def opening(call: str = "call-1", **told: object) -> Opening:
-    """A call about to run one prediction, unless told otherwise."""
-    usual = {"key": "key_1", "kind": "chat", "model": "fast", "ref": "acme/fast", "digests": ("d1",), "reserved": 1000}
-    return Opening(call=call, **{**usual, **told})  # type: ignore[arg-type]
+def opening(call: str = "call-1", reserved: int | None = 1000, **told: object) -> Opening:
+    """A call about to run one prediction, unless told otherwise; `reserved` is for each of them."""
+    usual = {"key": "key_1", "kind": "chat", "model": "fast", "ref": "acme/fast", "digests": ("d1",)}
+    said: dict[str, Any] = {**usual, **told}
+    return Opening(call=call, **{"reserved": (reserved,) * len(said["digests"]), **said})
 
 
 def settled(**told: object) -> Settlement:

@@ -24,7 +24,7 @@ def pytest_asyncio_loop_factories(
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The transport keeps its promises on the gateway's own loop too, and not only on Python's."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if item.path.name == "test_transport.py" and sys.platform != "win32":
+    if item.path.name in {"test_transport.py", "test_pool.py"} and sys.platform != "win32":
         import uvloop
 
         loops["uvloop"] = uvloop.new_event_loop

@@ -1,6 +1,7 @@
 """Tiny servers that misbehave in one exact way, on real sockets."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 
 
 @asynccontextmanager
-async def serving(serve: Serve) -> AsyncIterator[str]:
+async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The address of a server that hands each connection to `serve`."""
     writers: set[asyncio.StreamWriter] = set()
     serves: set[asyncio.Task[None] | None] = set()
@@ -27,9 +28,9 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
             writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=2048)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=2048, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for writer in list(writers):

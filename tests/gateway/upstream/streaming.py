@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from adapters.wire.replicate import Prediction, Urls
+from adapters.wire.replicate import Event, Prediction, Urls
 from gateway.config import UpstreamConfig
 from gateway.upstream.client import Upstream
+from gateway.upstream.waiting import Waiting
 from tests.gateway.upstream.servers import EVENTS, chunk, request, reset, serving
 
 Resume = Literal["after", "with", "anew"]
@@ -101,6 +102,11 @@ class Played:
     @property
     def prediction(self) -> Prediction:
         return Prediction("p1", "starting", urls=Urls(stream=f"{self.url}/stream" if self.streams else None))
+
+
+async def told(waiting: Waiting, upstream: Upstream, prediction: Prediction) -> list[Event]:
+    """All that it says."""
+    return [event async for batch in waiting.batches(upstream, prediction) for event in batch]
 
 
 @asynccontextmanager

@@ -6,10 +6,12 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gateway.config import UpstreamConfig
+from gateway.config import SchemasConfig, UpstreamConfig
 from gateway.simulator import Simulator
 from gateway.upstream.allowance import POLL_SHARE, Allowance
 from gateway.upstream.client import Upstream
+from gateway.upstream.schemas import Schemas
+from tests.gateway.upstream.conftest import DictShelf, model_of
 
 
 class Hands:
@@ -95,14 +97,8 @@ async def test_one_who_leaves_the_queue_holds_up_nobody_for_long() -> None:
 async def test_polls_of_all_calls_together_keep_to_the_share(simulator: Simulator) -> None:
     upstream = Upstream(UpstreamConfig(requests_per_minute=60 * 50), [simulator.token], simulator.base_url)
     simulator.scene("sim/slow", "slow", seconds=30)
-    made = []
-    for _ in range(10):
-        response = await upstream.streams.post(
-            f"{simulator.base_url}/models/sim/slow/predictions",
-            json={"input": {"prompt": "x"}},
-            headers={"authorization": f"Bearer {simulator.token}"},
-        )
-        made.append(response.json()["id"])
+    model = await model_of(Schemas(upstream, SchemasConfig(), DictShelf()), "sim/slow")
+    made = [(await upstream.create(model, {"prompt": "x"}, deadline=60)).id for _ in range(10)]
 
     async def poll(id: str) -> None:
         view = upstream.counted()

@@ -13,13 +13,15 @@ import structlog
 
 from adapters.errors import InvalidRequest
 from adapters.schema import Schema
-from adapters.wire.replicate import ModelRef
+from adapters.wire.replicate import ModelRef, Prediction
 from gateway.config import UpstreamConfig
 from gateway.errors import MaybeCreated, NotFound, RateLimited, UnknownModel, UpstreamFailed, UpstreamUnavailable
 from gateway.simulator import Simulator
 from gateway.upstream.client import Upstream, digest
 from gateway.upstream.models import Model
 from gateway.upstream.schemas import Schemas
+from gateway.upstream.streams import Cursor, NoStream, read
+from gateway.upstream.transport import Bridged
 from tests.gateway.upstream.servers import request, serving
 
 TEXT = {"prompt": "hello"}
@@ -56,10 +58,10 @@ async def faking(
 ) -> AsyncIterator[Upstream]:
     """An upstream whose wire is this function."""
 
-    def clients(_: UpstreamConfig) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(handler))
+    def wires(_: UpstreamConfig) -> Bridged:
+        return Bridged(httpx.AsyncClient(transport=httpx.MockTransport(handler)))
 
-    upstream = Upstream(config, tokens, "https://replicate.example/v1", clients=clients)
+    upstream = Upstream(config, tokens, "https://replicate.example/v1", wires=wires)
     yield upstream
     await upstream.aclose()
 
@@ -156,6 +158,32 @@ async def test_refused_inputs_are_the_clients_and_name_the_input(
         await upstream.create(model, {"prompt": "a fox", "num_inference_steps": 99}, deadline=60)
     assert caught.value.param == "num_inference_steps"
     assert caught.value.status == 400
+
+
+async def test_a_stream_s_host_is_connected_to_while_its_create_is_on_its_way() -> None:
+    connected, creates = asyncio.Event(), 0
+
+    async def stream_host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+
+    async def api(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal creates
+        while True:
+            await request(reader)
+            creates += 1
+            if creates == 3:
+                await connected.wait()
+            body = msgspec.json.encode({"id": "p1", "status": "starting", "urls": {"stream": f"{host}/streams/p1"}})
+            writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with serving(stream_host) as host, serving(api) as url:
+        upstream = Upstream(QUICK, ["r8_one"], f"{url}/v1")
+        await upstream.create(a_model(), TEXT, deadline=60)
+        await upstream.create(a_model(), TEXT, deadline=60, wait=1)
+        assert not connected.is_set(), "what is waited for is not streamed"
+        await upstream.create(a_model(), TEXT, deadline=60)
+        await upstream.aclose()
 
 
 # Trying again
@@ -400,6 +428,11 @@ async def test_a_prediction_whose_create_was_lost_is_found_and_cancelled(simulat
     began, inputs = datetime.now(UTC), {"prompt": "count", "max_tokens": 5}
     with pytest.raises(MaybeCreated):
         await upstream.create(model, inputs, deadline=60)
+
+    async def not_ours(found: Prediction) -> bool:
+        return False
+
+    assert await upstream.find_created(model, digest(inputs), began, not_ours) is None, "another gateway knows it"
     found = await upstream.find_created(model, digest({"max_tokens": 5.0, "prompt": "count"}), began)
     assert found is not None
     assert found.id == simulator.last().id
@@ -535,5 +568,6 @@ async def test_the_token_goes_to_the_api_alone(simulator: Simulator, upstream: U
         await writer.drain()
 
     async with serving(stream_host) as url:
-        await upstream.streams.get(url)
+        with pytest.raises(NoStream):
+            [batch async for batch in read(upstream, url, Cursor(), 0)]
     assert b"authorization" not in heard[0].lower()

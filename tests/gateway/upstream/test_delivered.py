@@ -14,7 +14,7 @@ URL = "https://replicate.delivery/xezq/a.png"
 def test_what_was_heard_and_the_rest_are_the_whole(tokens: list[str], heard: int) -> None:
     delivered = Delivered()
     for token in tokens[:heard]:
-        delivered.add(token)
+        delivered.add([token])
     assert "".join([*tokens[:heard], *delivered.rest(tokens)]) == "".join(tokens)
     assert "".join([*tokens[:heard], *delivered.rest("".join(tokens))]) == "".join(tokens)
 
@@ -22,7 +22,7 @@ def test_what_was_heard_and_the_rest_are_the_whole(tokens: list[str], heard: int
 @pytest.mark.parametrize("output", ["other", ["o", "ther"], "", []])
 def test_another_beginning_is_refused(output: object) -> None:
     delivered = Delivered()
-    delivered.add("once")
+    delivered.add(["on", "ce"])
     with pytest.raises(UpstreamFailed):
         delivered.rest(output)
 
@@ -37,5 +37,5 @@ def test_files_come_one_by_one_and_text_that_holds_an_address_does_not() -> None
     assert Delivered().rest(URL) == [URL]
     assert Delivered().rest(["https://a.example is", " where"]) == ["https://a.example is where"]
     delivered = Delivered()
-    delivered.add(URL)
+    delivered.add([URL])
     assert delivered.rest([URL, "https://replicate.delivery/b"]) == ["https://replicate.delivery/b"]

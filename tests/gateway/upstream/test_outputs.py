@@ -18,7 +18,11 @@ from gateway.upstream.client import Upstream
 from gateway.upstream.fetching import Fetching
 from gateway.upstream.media import ENDINGS, OCTETS, named, sniffed
 from gateway.upstream.outputs import HEADERS, Kept, Outputs, signing_key
-from gateway.upstream.transport import client
+from gateway.upstream.pool import Pool
+from gateway.upstream.schemas import Schemas
+from gateway.upstream.transport import Bridged, client
+from gateway.upstream.wire import Patience
+from tests.gateway.upstream.conftest import model_of
 from tests.gateway.upstream.servers import request, serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
@@ -48,13 +52,14 @@ def settings(tmp_path: Path) -> Config:
     )
 
 
+AMPLE = Patience(free=10, connect=10, quiet=10)
 Make = Callable[[httpx.AsyncClient, str], Outputs]
 
 
 @pytest.fixture
 def make(settings: Config, clock: Clock) -> Make:
     def outputs(http: httpx.AsyncClient, base_url: str = REMOTE) -> Outputs:
-        return Outputs(settings, Fetching(settings.outputs, base_url, http), b"k" * 32, clock)
+        return Outputs(settings, Fetching(settings.outputs, base_url, Bridged(http), AMPLE), b"k" * 32, clock)
 
     return outputs
 
@@ -80,13 +85,11 @@ async def opened(outputs: Outputs, link: str) -> tuple[str, bytes]:
 # From a prediction to a link
 
 
-async def test_a_picture_is_copied_and_shown_by_its_link(simulator: Simulator, make: Make, upstream: Upstream) -> None:
-    made = await upstream.streams.post(
-        f"{simulator.base_url}/models/sim/picture/predictions",
-        json={"input": {"prompt": "a fox"}},
-        headers={"authorization": f"Bearer {simulator.token}", "prefer": "wait=5"},
-    )
-    url = made.json()["output"]
+async def test_a_picture_is_copied_and_shown_by_its_link(
+    simulator: Simulator, make: Make, upstream: Upstream, schemas: Schemas
+) -> None:
+    model = await model_of(schemas, "sim/picture")
+    url = (await upstream.create(model, {"prompt": "a fox"}, deadline=60, wait=5)).output
     url = url if isinstance(url, str) else url[0]
     async with client(UpstreamConfig(), {}) as http:
         outputs = make(http, simulator.base_url)
@@ -318,9 +321,28 @@ async def test_a_link_cannot_be_made_or_changed_by_others(outputs: Outputs, make
     for name, until, sign in forged:
         with pytest.raises(NotFound):
             await outputs.open(name, until, sign)
-    stranger = Outputs(settings, Fetching(settings.outputs, REMOTE, httpx.AsyncClient()), b"other" * 8)
+    stranger = Outputs(settings, Fetching(settings.outputs, REMOTE, Bridged(httpx.AsyncClient()), AMPLE), b"other" * 8)
     with pytest.raises(NotFound):
         await stranger.open(kept.name, expires, signature)
+
+
+async def test_a_file_s_name_may_have_any_letters_and_its_bytes_no_encoding(settings: Config, clock: Clock) -> None:
+    asked: list[bytes] = []
+
+    async def deliver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            asked.append((await request(reader)).split(b"\r\n")[0])
+            packed = b"content-encoding: gzip\r\n" if b"packed" in asked[-1] else b""
+            writer.write(b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n%b" % (packed, len(PNG), PNG))
+
+    async with serving(deliver) as url:
+        pool = Pool(4)
+        outputs = Outputs(settings, Fetching(settings.outputs, url, pool, AMPLE), b"k" * 32, clock)
+        assert (await outputs.keep(f"{url}/a%20b/zwölf köpfe.png?x=1&y=%C3%A4")).content == PNG
+        with pytest.raises(UpstreamFailed):
+            await outputs.keep(f"{url}/packed.png")
+        await pool.aclose()
+    assert asked[0] == b"GET /a%20b/zw%C3%B6lf%20k%C3%B6pfe.png?x=1&y=%C3%A4 HTTP/1.1"
 
 
 async def test_names_cannot_be_guessed(outputs: Outputs) -> None:
@@ -357,7 +379,7 @@ async def test_copies_can_live_elsewhere(tmp_path: Path) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=PNG))
     config = Config(state=State(folder=str(tmp_path), outputs="memory:///"), outputs=OutputsConfig())
     async with httpx.AsyncClient(transport=transport) as http:
-        outputs = Outputs(config, Fetching(config.outputs, REMOTE, http), b"k" * 32)
+        outputs = Outputs(config, Fetching(config.outputs, REMOTE, Bridged(http), AMPLE), b"k" * 32)
         kept = await outputs.keep("https://replicate.delivery/a.png")
         assert await opened(outputs, outputs.link(kept)) == ("image/png", PNG)
     assert not (tmp_path / "outputs").exists()

@@ -14,6 +14,7 @@ from gateway.errors import UnknownModel, UpstreamFailed
 from gateway.simulator import Simulator
 from gateway.upstream.client import Upstream
 from gateway.upstream.schemas import Schemas
+from gateway.upstream.transport import Bridged
 from tests.gateway.upstream.conftest import DictShelf
 
 REF = ModelRef.parse("acme/chat")
@@ -67,7 +68,7 @@ async def cached(replicate: Replicate, shelf: DictShelf, clock: Clock) -> AsyncI
         config,
         ["r8_one"],
         "https://replicate.example/v1",
-        clients=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(replicate)),
+        wires=lambda _: Bridged(httpx.AsyncClient(transport=httpx.MockTransport(replicate))),
     )
     schemas = Schemas(upstream, SchemasConfig(refresh_seconds=100), shelf, clock)
     yield schemas

@@ -1,27 +1,31 @@
 """What a stream says is heard once, whatever becomes of its connections."""
 
+from itertools import pairwise
+
 import pytest
+from httpx_sse import ServerSentEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from adapters.wire.replicate import Done, Event, Failure, Logs, Output
 from gateway.config import UpstreamConfig
+from gateway.upstream import sse
 from gateway.upstream.client import Upstream
 from gateway.upstream.streams import Cursor, NoStream, read
 from gateway.upstream.waiting import Waiting
-from tests.gateway.upstream.streaming import End, Played, Resume, Said, playing, tokens
+from tests.gateway.upstream.streaming import End, Played, Resume, Said, playing, tokens, told
 
 CONFIG = UpstreamConfig(read_seconds=0.3, connect_seconds=0.3, retry_seconds=0.5)
 DONE = Said("done", "{}", "1690212293:99")
 
 
 async def heard(upstream: Upstream, played: Played) -> list[Event]:
-    return [event async for event in read(upstream, f"{played.url}/stream", Cursor(), 0)]
+    return [event async for batch in read(upstream, f"{played.url}/stream", Cursor(), 0) for event in batch]
 
 
 async def waited(upstream: Upstream, played: Played) -> list[Event]:
     waiting = Waiting(upstream.config, chance=lambda: 0.0)
-    return [event async for event in waiting.events(upstream, played.prediction)]
+    return await told(waiting, upstream, played.prediction)
 
 
 def text(events: list[Event]) -> str:
@@ -106,3 +110,29 @@ def test_no_event_is_lost_or_repeated_wherever_the_connections_end(
             if cursor.fresh(known):
                 delivered.append(place)
     assert delivered == list(range(len(events)))
+
+
+WIRE = (
+    b"\xef\xbb\xbf: hi\n\nid: 1:0\nevent: output\ndata:  Once\n\nevent: output\ndata\nid: 1:1\n\n"
+    b"data: nameless\n\nevent: output\nid: 1:\x002\ndata: \xe2\x82\xac\ndata:\ndata: x: y\n\n\n\n"
+    b"event: output\nid: 1:2\ndata:  as usual\n\nevent: output\nid: 1:3\ndata: \n\n"
+    b"retry: 5\nevent: done\n\nevent: cut\nda"
+)
+SAID = [
+    ("output", " Once", "1:0"),
+    ("output", "", "1:1"),
+    ("output", "€\n\nx: y", "1:1"),
+    ("output", " as usual", "1:2"),
+    ("output", "", "1:3"),
+    ("done", "", "1:3"),
+]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@given(cuts=some.lists(some.integers(0, 320), max_size=8))
+def test_events_are_the_same_wherever_their_bytes_are_cut(line_end: bytes, cuts: list[int]) -> None:
+    wire, parser, said = WIRE.replace(b"\n", line_end), sse.Parser(), list[ServerSentEvent]()
+    bounds = [0, *sorted(cuts), len(wire)]
+    for start, end in pairwise(bounds):
+        said += parser.feed(wire[start:end])
+    assert [(each.event, each.data, each.id) for each in said if each.event != "message"] == SAID

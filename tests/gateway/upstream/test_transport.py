@@ -9,15 +9,20 @@ import httpx
 import pytest
 
 from gateway.config import UpstreamConfig
-from gateway.upstream.transport import client
+from gateway.upstream.pool import Pool
+from gateway.upstream.proxied import Proxied
+from gateway.upstream.transport import Client, client, patience_of, wire
+from gateway.upstream.wire import Opened, header
 from tests.gateway.upstream.servers import EVENTS, OK, answering, chunk, request, reset, serving
 
 CONFIG = UpstreamConfig(connect_seconds=0.5, read_seconds=0.3, connections=4)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client(CONFIG, {}) as http:
+@pytest.fixture(params=["direct", "proxied"])
+async def http(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """Our own connections, and those that are for proxies, keep the same promises."""
+    proxied = Client(transport=Proxied(CONFIG.connections, None), timeout=httpx.Timeout(0.3, connect=0.5))
+    async with client(CONFIG, {}) if request.param == "direct" else proxied as http:
         yield http
 
 
@@ -123,7 +128,7 @@ async def test_an_answer_that_is_no_http_is_a_protocol_error(http: httpx.AsyncCl
             await http.post(url, json={})
 
 
-async def test_a_full_pool_is_a_pool_timeout() -> None:
+async def test_a_full_pool_is_a_connect_timeout_for_nothing_was_sent() -> None:
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -131,7 +136,7 @@ async def test_a_full_pool_is_a_pool_timeout() -> None:
     async with serving(stall) as url, client(config, {}) as http:
         holding = asyncio.create_task(http.get(url))
         await asyncio.sleep(0.05)
-        with pytest.raises(httpx.PoolTimeout):
+        with pytest.raises(httpx.ConnectTimeout):
             await http.get(url, timeout=httpx.Timeout(5, pool=0.1))
         holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
@@ -255,3 +260,49 @@ async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine() -> 
         with pytest.raises(httpx.ConnectError):
             await http.get("http://spared.example.invalid.spared.example/")
     assert [line.split(b"\r\n")[0] for line in asked] == [b"GET http://replicate.example/v1 HTTP/1.1"]
+
+
+async def test_calls_go_by_the_proxy_there_is_and_read_as_they_come_there_too() -> None:
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            asked.append(await request(reader))
+            events = b"GET" in asked[-1][:4]
+            writer.write(EVENTS + chunk(b"data: 1\n\n") if events else OK)
+            if events:
+                await asyncio.sleep(0.02)
+                writer.write(chunk(b"data: 2\n\n") + chunk(b""))
+
+    patience = patience_of(CONFIG)
+    async with serving(proxy) as url:
+        through = wire(CONFIG, {"http": url})
+        reply = await through.ask(
+            "POST", "http://replicate.example/v1/x", {"authorization": "Bearer a"}, b"{}", patience
+        )
+        assert (reply.status, reply.content, header(reply.raw_headers, b"content-type")) == (
+            200, b"{}", "application/json",
+        )  # fmt: skip
+        async with through.open("GET", "http://stream.example/s", {"last-event-id": "1:1"}, None, patience) as stream:
+            assert header(stream.raw_headers, b"content-type") == "text/event-stream"
+            pieces = [piece async for piece in _pieces(stream)]
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await through.ask("GET", "ftp://replicate.example/", {}, None, patience)
+        await through.aclose()
+    assert pieces == [b"data: 1\n\n", b"data: 2\n\n"]
+    assert [line.split(b"\r\n")[0] for line in asked] == [
+        b"POST http://replicate.example/v1/x HTTP/1.1",
+        b"GET http://stream.example/s HTTP/1.1",
+    ]
+    assert b"Bearer a" in asked[0]
+    assert b"authorization" not in asked[1].lower()
+
+
+async def _pieces(stream: Opened) -> AsyncIterator[bytes]:
+    while piece := await stream.read():
+        yield piece
+
+
+async def test_without_a_proxy_the_connections_are_our_own() -> None:
+    for proxies in ({}, {"no": "a.example"}, {"http": "http://proxy.example", "no": "*"}):
+        assert isinstance(wire(CONFIG, proxies), Pool)

@@ -14,10 +14,11 @@ from gateway.config import UpstreamConfig
 from gateway.errors import TimedOut, UpstreamFailed
 from gateway.simulator import Simulator
 from gateway.upstream.client import Upstream
+from gateway.upstream.lag import Lag
 from gateway.upstream.schemas import Schemas
 from gateway.upstream.waiting import Waiting
 from gateway.upstream.webhooks import Bells
-from tests.gateway.upstream.streaming import Played, Said, playing, tokens
+from tests.gateway.upstream.streaming import Played, Said, playing, tokens, told
 
 CONFIG = UpstreamConfig(read_seconds=0.3, connect_seconds=0.3, retry_seconds=0.5, deadline_seconds=60)
 PROMPT = {"prompt": "Tell me of the sea, and of the ships on it, and of the weather"}
@@ -35,7 +36,7 @@ class Hurried:
 
 async def events_of(upstream: Upstream, played: Played, waiting: Waiting | None = None) -> list[Event]:
     waiting = waiting or Waiting(upstream.config, chance=lambda: 0.0)
-    return [event async for event in waiting.events(upstream, played.prediction)]
+    return await told(waiting, upstream, played.prediction)
 
 
 def text(events: list[Event]) -> str:
@@ -57,7 +58,7 @@ async def run(
     model = await schemas.get(ModelRef.parse(name))
     plan = waiting.plan(model)
     made = await view.create(model, inputs or PROMPT, deadline=60, wait=plan.sync_seconds)
-    events = [event async for event in waiting.events(view, made)]
+    events = await told(waiting, view, made)
     return events, await waiting.finished(view, made), view
 
 
@@ -81,6 +82,7 @@ async def run(
 async def test_a_call_takes_so_many_requests(
     schemas: Schemas, upstream: Upstream, simulator: Simulator, name: str, requests: int
 ) -> None:
+    simulator.switch(metrics_delay=0.0)
     events, prediction, view = await run(schemas, upstream, name)
     assert isinstance(events[-1], Done)
     assert prediction.metrics is not None
@@ -90,6 +92,7 @@ async def test_a_call_takes_so_many_requests(
 
 
 async def test_requests_do_not_grow_with_length(schemas: Schemas, upstream: Upstream, simulator: Simulator) -> None:
+    simulator.switch(metrics_delay=0.0)
     simulator.scene("sim/echo", "slow", text="word " * 500, pieces=500, seconds=1.0)
     events, _, view = await run(schemas, upstream, "sim/echo")
     assert len(events) > 300
@@ -102,7 +105,7 @@ async def test_what_ended_before_anybody_asked_takes_no_request_more() -> None:
     )
     async with playing(Played([]), CONFIG) as upstream:
         waiting = Waiting(CONFIG)
-        assert [event async for event in waiting.events(upstream, final)] == [Output("ab"), Done()]
+        assert await told(waiting, upstream, final) == [Output("ab"), Done()]
         assert upstream.requests == 0
 
 
@@ -121,6 +124,8 @@ async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create(
         await schemas.get(ModelRef.parse(name))
     )
     assert plan.sync_seconds == seconds
+    impatient = Waiting(CONFIG).plan(await schemas.get(ModelRef.parse(name)), patience=9.5)
+    assert impatient.sync_seconds == (seconds and 9)
     assert plan.webhook == "https://us.example/webhooks/replicate"
 
 
@@ -134,7 +139,7 @@ async def test_a_sync_wait_that_was_too_short_goes_on_down_the_ladder(
     waiting, view = Waiting(CONFIG), upstream.counted()
     made = await view.create(await schemas.get(ModelRef.parse("sim/picture")), {"prompt": "a fox"}, deadline=60, wait=1)
     assert made.output is None
-    events = [event async for event in waiting.events(view, made)]
+    events = await told(waiting, view, made)
     prediction = await waiting.finished(view, made)
     assert [event for event in events if isinstance(event, Output)] == [Output(url) for url in prediction.output]
     assert events[-1] == Done()
@@ -151,7 +156,7 @@ async def test_a_prediction_adopted_in_its_middle_is_told_from_its_beginning(
             await asyncio.sleep(0.05)
     assert not adopted.final
     waiting = Waiting(CONFIG)
-    events = [event async for event in waiting.events(upstream, adopted)]
+    events = await told(waiting, upstream, adopted)
     assert text(events) == "".join((await waiting.finished(upstream, adopted)).output)
 
 
@@ -252,8 +257,7 @@ async def test_an_output_that_was_removed_is_no_empty_answer(
     await simulator.reached("succeeded")
     simulator.advance(3610)
     with pytest.raises(UpstreamFailed):
-        async for _ in Waiting(CONFIG).events(upstream, made):
-            pass
+        await told(Waiting(CONFIG), upstream, made)
 
 
 async def test_an_error_event_without_done_is_the_end_all_the_same() -> None:
@@ -288,7 +292,7 @@ async def test_a_stream_host_that_is_away_leaves_polling(
 ) -> None:
     made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
     gone = replace(made, urls=Urls(stream="http://127.0.0.1:1/stream"))
-    events = [event async for event in Waiting(CONFIG, chance=lambda: 0.0).events(upstream, gone)]
+    events = await told(Waiting(CONFIG, chance=lambda: 0.0), upstream, gone)
     assert (text(events), events[-1]) == (PROMPT["prompt"], Done())
     assert simulator.last().streams == 0
 
@@ -334,7 +338,7 @@ async def test_a_record_that_cannot_be_read_now_does_not_end_a_call_whose_stream
     simulator.scene("sim/echo", "cut-stream", stream_ends_after=0, stream_ends=2, reads_fail=1000)
     async with impatient(simulator) as upstream:
         made = await upstream.create(await schemas.get(ModelRef.parse("sim/echo")), PROMPT, deadline=60)
-        events = [event async for event in Waiting(upstream.config).events(upstream, made)]
+        events = await told(Waiting(upstream.config), upstream, made)
     assert (text(events), events[-1]) == (PROMPT["prompt"], Done())
     assert simulator.last().polls
 
@@ -359,9 +363,9 @@ async def test_one_who_stops_listening_leaves_nothing_open(
 ) -> None:
     waiting = Waiting(CONFIG)
     made = await upstream.create(await schemas.get(ModelRef.parse("sim/never-ends")), PROMPT, deadline=60)
-    events = waiting.events(upstream, made)
-    assert isinstance(await anext(events), Output)
-    await events.aclose()
+    batches = waiting.batches(upstream, made)
+    assert isinstance((await anext(batches))[0], Output)
+    await batches.aclose()
     await upstream.cancel(made.id)
     assert (await waiting.finished(upstream, made)).status == "canceled"
 
@@ -383,13 +387,38 @@ async def test_metrics_that_never_come_are_not_waited_for_long() -> None:
     played = Played([*tokens("a"), Said("done", "{}", "1:9")], later=[{"status": "succeeded", "output": ["a"]}])
     async with playing(played, CONFIG) as upstream:
         waiting = Waiting(CONFIG)
-        async for _ in waiting.events(upstream, played.prediction):
-            pass
+        await told(waiting, upstream, played.prediction)
         async with asyncio.timeout(2):
             assert (await waiting.finished(upstream, played.prediction)).status == "succeeded"
 
 
-async def test_whoever_wants_only_the_end_gets_it(schemas: Schemas, upstream: Upstream) -> None:
+async def test_records_that_lag_are_asked_for_later_the_next_time() -> None:
+    whole = {"status": "succeeded", "output": ["a"], "completed_at": "x", "metrics": {"total_time": 1.0}}
+    played = Played([*tokens("a"), Said("done", "{}", "1:9")], later=[{}, whole])
+    async with playing(played, CONFIG) as upstream:
+        waiting, asked = Waiting(CONFIG), []
+        for _ in range(3):
+            view = upstream.counted()
+            assert (await waiting.finished(view, played.prediction)).final
+            asked.append(view.requests)
+    assert asked == [3, 2, 2]
+
+
+def test_a_record_that_was_late_once_makes_the_others_no_later_than_they_are() -> None:
+    lag = Lag()
+    assert lag.marks()[0] == 0
+    lag.whole(lag.marks()[-1])
+    first = lag.marks()[0]
+    assert 0 < first < 0.1
+    lag.whole(first)
+    assert {lag.marks()[0] for _ in range(16)} == {first}
+    assert lag.marks()[0] == 0, "whether they are quicker again is tried now and then"
+    lag.whole(0.0)
+    assert {lag.marks()[0] for _ in range(16)} == {0}
+
+
+async def test_whoever_wants_only_the_end_gets_it(schemas: Schemas, upstream: Upstream, simulator: Simulator) -> None:
+    simulator.switch(metrics_delay=0.0)
     view, waiting = upstream.counted(), Waiting(CONFIG)
     made = await view.create(await schemas.get(ModelRef.parse("sim/slow")), PROMPT, deadline=60)
     prediction = await waiting.finished(view, made)

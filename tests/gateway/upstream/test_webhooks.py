@@ -14,6 +14,7 @@ from gateway.errors import Forbidden, UpstreamUnavailable
 from gateway.simulator import Simulator
 from gateway.upstream.client import Upstream
 from gateway.upstream.schemas import Schemas
+from gateway.upstream.transport import Bridged
 from gateway.upstream.webhooks import Bells, Webhooks
 from tests.gateway.upstream.servers import request, serving
 
@@ -111,6 +112,27 @@ async def test_the_secret_is_read_once_and_forgeries_do_not_change_that(
     assert len(asked) == 1
 
 
+async def test_a_bell_stays_for_who_comes_back_and_no_longer(bells: Bells) -> None:
+    ended = Prediction("p1", "succeeded")
+    with bells.of("p1", linger=0.05):
+        pass
+    bells.ring(ended)
+    with bells.of("p1", linger=0.05) as bell:
+        assert bell.told == ended
+    with bells.of("p1", linger=0.01):
+        pass
+    with bells.of("p1") as bell:
+        await asyncio.sleep(0.03)
+        bells.ring(ended)
+        assert bell.told == ended, "it is not taken away from who waits"
+    with bells.of("p1", linger=0.01):
+        pass
+    await asyncio.sleep(0.03)
+    bells.ring(ended)
+    with bells.of("p1") as bell:
+        assert bell.told is None
+
+
 async def test_a_secret_that_was_changed_is_read_again(bells: Bells) -> None:
     secrets = ["whsec_b2xk", "whsec_bmV3"]
     now = [0.0]
@@ -119,8 +141,8 @@ async def test_a_secret_that_was_changed_is_read_again(bells: Bells) -> None:
         config,
         ["r8_one"],
         "https://replicate.example/v1",
-        clients=lambda _: httpx.AsyncClient(
-            transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"key": secrets[0]}))
+        wires=lambda _: Bridged(
+            httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"key": secrets[0]})))
         ),
     )
     webhooks = Webhooks(upstream, bells, lambda: now[0])
@@ -142,7 +164,7 @@ async def test_each_token_s_account_may_sign_and_one_that_is_refused_spoils_noth
         UpstreamConfig(),
         ["r8_one", "r8_two", "r8_three"],
         "https://replicate.example/v1",
-        clients=lambda _: httpx.AsyncClient(transport=httpx.MockTransport(wire)),
+        wires=lambda _: Bridged(httpx.AsyncClient(transport=httpx.MockTransport(wire))),
     )
     webhooks = Webhooks(upstream, bells)
     for number, key in enumerate(keys.values()):
