@@ -21,6 +21,7 @@ Json = dict[str, Any]
 
 TOKEN = "r8_the_only_one"
 LATE = "4000000000"
+NAMING = ("model_owner", "model_name", "version_id")
 QUICKLY = hypothesis.settings(
     max_examples=15,
     deadline=None,
@@ -116,6 +117,10 @@ class Furnished:
             "deployments.predictions.create": [said, said | {"webhook_events_filter": []}],
             "trainings.create": [training],
         }
+        self.only: dict[str, dict[str, str]] = {
+            "models.delete": {"model_owner": "simulator", "model_name": "empty"},
+            "trainings.create": dict(zip(NAMING, (*TRAINER.split("/")[2:], trainer), strict=True)),
+        }
 
     def _version(self, model: str) -> str:
         return str(self.api.get(model).json()["latest_version"]["id"])
@@ -137,9 +142,8 @@ class Furnished:
         described = document["paths"][path][method]
         if operation in self.bodies:
             described["requestBody"]["content"]["application/json"]["schema"] = {"enum": self.bodies[operation]}
-        if operation == "models.delete":
-            for parameter, name in zip(described["parameters"], ("simulator", "empty"), strict=True):
-                parameter["schema"] = {"enum": [name]}
+        for parameter in described.get("parameters", ()) if operation in self.only else ():
+            parameter["schema"] = {"enum": [self.only[operation][parameter["name"]]]}
         return document
 
 

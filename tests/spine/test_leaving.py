@@ -100,7 +100,7 @@ async def test_a_detached_call_is_booked_by_whoever_finds_its_end(gateway: Gatew
     await call.walk_away()
     assert (call.error, gateway.running) == (None, set())
     [made] = simulated.predictions()
-    assert await gateway.ledger.predictions_of(call.id) == [made.id]
+    assert [entry.prediction for entry in await gateway.ledger.unsettled()] == [made.id]
     assert await sweep(gateway) == 0
     assert (await gateway.ledger.held()).entries == 1
     assert simulated.status(made.id) in {"starting", "processing"}
