@@ -1,35 +1,26 @@
-"""Replicate's API in the gateway's words: predictions made, read, cancelled and found again; models described."""
+"""Replicate's API in the gateway's words: predictions made, read, cancelled and found again; files lent."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
-from urllib.parse import parse_qs, quote, urlsplit
+from typing import Any, Literal, Self, TypedDict, Unpack
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
-from adapters.wire.replicate import Inputs, ModelRef, Prediction
+from adapters.wire.replicate import Inputs, Prediction
 from gateway.config import UpstreamConfig
-from gateway.errors import MaybeCreated, NotFound, UnknownModel, UpstreamFailed, UpstreamUnavailable
+from gateway.errors import MaybeCreated, NotFound, UnknownModel, UpstreamUnavailable
 from gateway.upstream.allowance import POLL_SHARE, Allowance
+from gateway.upstream.describing import Describing, decoded
 from gateway.upstream.expecting import Expecting
 from gateway.upstream.forms import form
 from gateway.upstream.likeness import alike, digest
-from gateway.upstream.models import (
-    DeploymentReply,
-    FileReply,
-    Model,
-    ModelReply,
-    ModelsReply,
-    PageReply,
-    Record,
-    SecretReply,
-    VersionReply,
-)
+from gateway.upstream.models import FileReply, Model
 from gateway.upstream.origin import Ask, Crossing, Origin
 from gateway.upstream.routes import Route, Routes, choose, fixed
 from gateway.upstream.statuses import LOST
@@ -40,11 +31,8 @@ from gateway.upstream.wire import Wire
 
 __all__ = ["Upstream", "digest"]
 
-T = TypeVar("T")
-
 _MIN_DEADLINE, _MAX_DEADLINE = 5, 24 * 3600
 _MAX_WAIT = 60
-_PAGES = 3
 _CLOCK_SKEW = timedelta(seconds=30)
 
 
@@ -61,7 +49,7 @@ async def _any(prediction: Prediction) -> bool:
     return True
 
 
-class Upstream:
+class Upstream(Describing):
     """Replicate, for one gateway. `counted()` gives each call a view of its own, over the same connections."""
 
     def __init__(
@@ -200,46 +188,13 @@ class Upstream:
         found = [prediction async for prediction, _ in self._unclaimed(model, inputs_digest, since)]
         return found[0] if len(found) == len(self._same_under_way(model, inputs_digest)) == 1 else None
 
-    async def model(self, ref: ModelRef) -> Record:
-        """What Replicate says of a model, version or deployment, in one to three requests. Raises UnknownModel."""
-        if ref.deployment:
-            return await self._deployed(ref)
-        if not ref.path:
-            return await self._model_of_version(ref)
-        record = (await self._told(ref, f"/models/{_path(ref)}", ModelReply)).record
-        if ref.version in {None, record.version}:
-            return record
-        return (await self._told(ref, f"/models/{_path(ref)}/versions/{ref.version}", VersionReply)).on(record)
-
-    async def search(self, words: str) -> list[Record]:
-        """The public models that Replicate finds by these words, the best first."""
-        text = {"content-type": "text/plain; charset=utf-8"}
-        ask = Ask(doing="model", method="QUERY", path="/models", body=words.encode(), headers=text)
-        body, _ = await self._origin.ask(ask, self.spend)
-        return [each.record for each in _decoded(body, ModelsReply).results]
-
-    async def collection(self, slug: str) -> list[Record]:
-        """The models of a collection of Replicate's. Raises UnknownModel."""
-        found = await self._read(f"/collections/{quote(slug, safe='')}", ModelsReply)
-        return [each.record for each in found.models]
-
-    async def webhook_secrets(self) -> list[str]:
-        """The signing secret of each token's account, as far as they can be had. Raises ApiError if none can."""
-        asked = [self._read("/webhooks/default/secret", SecretReply, token) for token in self._origin.tokens.all]
-        told = await asyncio.gather(*asked, return_exceptions=True)
-        secrets = [secret.key for secret in told if isinstance(secret, SecretReply)]
-        for error in told:
-            if isinstance(error, BaseException) and not (secrets and isinstance(error, ApiError)):
-                raise error
-        return secrets
-
     async def upload(self, name: str, content_type: str, content: bytes) -> FileReply:
         """Sends a file to where models of this view's predictions can read it: an account's files are its own, so all
         of a view's creates and uploads go by one token from then on. Raises BodyTooLarge and others."""
         headers, body = form(name, content_type, content)
         ask = Ask(doing="file", method="POST", path="/files", body=body, headers=headers, token=self._account)
         reply, self._account = await self._origin.ask(ask, self.spend)
-        return _decoded(reply, FileReply)
+        return decoded(reply, FileReply)
 
     async def forget(self, file: FileReply) -> None:
         """Deletes a file that this view uploaded. Raises NotFound and others."""
@@ -250,15 +205,6 @@ class Upstream:
         """Closes the connections, of all views."""
         await self._wire.aclose()
         await self.streams.aclose()
-
-    def count(self) -> None:
-        """Counts a request that the shared allowance does not know: a create or a stream."""
-        self.requests += 1
-
-    def spend(self) -> None:
-        """Counts a request that could not wait for its turn."""
-        self.count()
-        self.allowance.spend()
 
     async def _created(self, route: Route, fields: Mapping[str, Any], ask: Ask) -> Prediction:
         told = msgspec.json.encode({**route.fields, **fields})
@@ -298,50 +244,8 @@ class Upstream:
                 refused = error
                 continue
             self._origin.tokens.made(id, token)
-            return self.heard(_decoded(body, Prediction))
+            return self.heard(decoded(body, Prediction))
         raise refused
-
-    async def _read(
-        self, path: str, kind: type[T], token: Token | None = None, params: Mapping[str, str] | None = None
-    ) -> T:
-        ask = Ask(doing="model", method="GET", path=path, token=token, params=params or {})
-        body, _ = await self._origin.ask(ask, self.spend)
-        return _decoded(body, kind)
-
-    async def _told(self, ref: ModelRef, path: str, kind: type[T]) -> T:
-        """What Replicate says of a model there. Raises UnknownModel, which names it."""
-        try:
-            return await self._read(path, kind)
-        except UnknownModel:
-            raise UnknownModel(f"The model `{ref}` does not exist or you do not have access to it.") from None
-
-    async def _deployed(self, ref: ModelRef) -> Record:
-        release = (await self._told(ref, f"/deployments/{_path(ref)}", DeploymentReply)).current_release
-        if release is None:
-            raise UnknownModel(f"The deployment {ref.path!r} has no release to run.")
-        model = ModelRef.parse(release.model)
-        return await self.model(ModelRef(model.owner, model.name, release.version))
-
-    async def _model_of_version(self, ref: ModelRef) -> Record:
-        """No route of Replicate's tells whose version an id is; the account's own recent predictions may."""
-        for token in self._origin.tokens.all:
-            for prediction in await anext(self._pages(token, {})):
-                if prediction.version == ref.version and prediction.model:
-                    model = ModelRef.parse(prediction.model)
-                    return await self.model(ModelRef(model.owner, model.name, ref.version))
-        raise UnknownModel(
-            f"Replicate does not tell what the version {ref.version} takes: write it as owner/name:{ref.version}."
-        )
-
-    async def _pages(self, token: Token, params: Mapping[str, str]) -> AsyncIterator[list[Prediction]]:
-        """The newest pages of this account's predictions. Of the next page's address only the cursor is used."""
-        for _ in range(_PAGES):
-            page = await self._read("/predictions", PageReply, token, params)
-            yield page.results
-            cursor = parse_qs(urlsplit(page.next or "").query).get("cursor")
-            if not cursor:
-                return
-            params = {**params, "cursor": cursor[0]}
 
     @contextmanager
     def _under_way(self, model: Model, inputs: Inputs) -> Iterator[None]:
@@ -366,18 +270,7 @@ class Upstream:
         """Predictions of this model and these inputs that no create of this process was answered with."""
         after = {"created_after": (since - _CLOCK_SKEW).astimezone(UTC).isoformat()}
         for token in self._origin.tokens.all:
-            async for page in self._pages(token, after):
+            async for page in self.pages(token, after):
                 for prediction in page:
                     if not self._origin.tokens.maker(prediction.id) and alike(prediction, model, inputs_digest):
                         yield prediction, token
-
-
-def _decoded(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UpstreamFailed("Replicate's answer could not be read.") from None
-
-
-def _path(ref: ModelRef) -> str:
-    return f"{quote(ref.owner, safe='')}/{quote(ref.name, safe='')}"
