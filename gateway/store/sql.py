@@ -75,7 +75,7 @@ class Store:
 
     @property
     def away(self) -> bool:
-        """Whether the last that was to be written could not be."""
+        """Whether the last that was to be written, or read since, could not be."""
         return self._writer.away
 
     @property
@@ -118,7 +118,10 @@ class Store:
             with self._reading.connect() as connection:
                 return work(connection)
         except SQLAlchemyError as wrong:
-            raise engines.refusal(wrong) from None
+            refused = engines.refusal(wrong)
+            # Whoever cannot read will not write either; a probe that writes tells when that is over.
+            self._writer.away |= not refused.lasting
+            raise refused from None
 
 
 def upgraded(config: Config, progress: versions.Progress) -> str | None:

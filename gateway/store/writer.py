@@ -68,7 +68,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self.commits = 0
         self.away = False
-        """Whether the last commit failed."""
+        """Whether the last commit failed; set from outside, until the next one, by whoever could not even read."""
         self._engine = engine
         self._items: deque[Item] = deque()
         self._bell: SimpleQueue[Literal["write", "end"]] = SimpleQueue()

@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from sqlalchemy import select
 
 from gateway.app import open_gateway
+from gateway.errors import StoreError
 from gateway.parts import Gateway, Replicate
 from gateway.simulator import Settings, Simulator
+from gateway.store.sql import Store
 from gateway.store.tables import settlements
 from tests.books.places import Place, place
 from tests.opened import holds, listens, rows
@@ -118,6 +121,22 @@ async def test_a_gateway_that_has_journaled_nothing_says_that_its_books_are_away
                 await asyncio.sleep(0.05)
             books.come_back()
             await says(here, "open")
+
+
+async def test_a_read_that_fails_tells_that_the_books_are_away() -> None:
+    with place("postgresql") as books:
+        store = Store.open(books.config())
+        try:
+            await store.read(lambda connection: connection.scalar(select(1)))
+            books.go()
+            with pytest.raises(StoreError):
+                await store.read(lambda connection: connection.scalar(select(1)))
+            assert store.away
+            books.come_back()
+            await store.probe()
+            assert not store.away
+        finally:
+            store.close()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
