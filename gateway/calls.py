@@ -179,14 +179,23 @@ class Call(Generic[R, K]):
         assert self._hearing
         return self._hearing.batches(patience)
 
-    async def finished(self, *, counted: bool = True) -> list[Prediction]:
-        """Every prediction at its end, measured unless nobody wants it `counted`. One that fails ends those that still
-        run: they cannot make it good."""
+    @property
+    def likely(self) -> list[Prediction]:
+        """Every prediction as it will end, by all that is known of it so far: its record may yet say otherwise."""
+        return [run.likely for run in self._round]
+
+    async def heard(self) -> None:
+        """Every prediction has said all that it will. One that fails ends those that still run: they cannot make it
+        good."""
         async for batch in self.batches(None):
             failed = {event.index for event in batch if isinstance(event, Failure)}
             for index, run in enumerate(self._round):
                 if failed and index not in failed and run.going:
                     self.stop(index)
+
+    async def finished(self, *, counted: bool = True) -> list[Prediction]:
+        """Every prediction at its end, once it was heard; measured unless nobody wants it `counted`."""
+        await self.heard()
         return await together(*(run.end(counted=counted) for run in self._round))
 
     def stop(self, index: int) -> None:

@@ -10,7 +10,7 @@ from adapters.dictations import Dictation
 from adapters.heard import Reply
 from adapters.transcription import TranscriptionAdapter
 from gateway.calls import Call
-from gateway.keeping import kept
+from gateway.gathering import gathered
 from gateway.relay import BEAT, named
 
 Hearing = Call[Any, TranscriptionAdapter]
@@ -18,9 +18,8 @@ Hearing = Call[Any, TranscriptionAdapter]
 
 async def transcribed(call: Hearing) -> Reply:
     """The whole reply. Raises ApiError."""
-    predictions = await call.finished()
+    predictions, copies = await gathered(call, call.adapter.addresses)
     addresses = call.adapter.addresses(predictions)
-    copies = await kept(call.gateway.outputs, addresses)
     files = {
         address: (copy.content or b"").decode("utf-8", "replace")
         for address, copy in zip(addresses, copies, strict=True)

@@ -5,8 +5,10 @@ from contextlib import aclosing
 from typing import Any
 
 from adapters.images import ImageAdapter
-from adapters.wire.replicate import Output
+from adapters.wire.images import ImageFile
+from adapters.wire.replicate import Output, Prediction
 from gateway.calls import Call
+from gateway.gathering import gathered
 from gateway.keeping import kept
 from gateway.relay import BEAT, named
 
@@ -18,10 +20,15 @@ async def drawn(call: Pictures, heartbeat: float) -> AsyncGenerator[bytes]:
     async with aclosing(call.batches(heartbeat)) as batches, aclosing(_drafts(call, batches)) as drafts:
         async for frames in drafts:
             yield frames
-    request, predictions = call.plan.request, await call.finished()
-    files = await kept(call.gateway.outputs, call.adapter.files(request, predictions, call.plan.prepared))
-    done = call.adapter.completed(request, files, predictions, call.stamp(""))
+    predictions, files = await pictures(call)
+    done = call.adapter.completed(call.plan.request, files, predictions, call.stamp(""))
     yield b"".join(named(each.type, each) for each in done)
+
+
+async def pictures(call: Pictures) -> tuple[list[Prediction], list[ImageFile]]:
+    """Every prediction at its end, and the pictures, exactly those asked for. Raises ApiError."""
+    adapter, request, prepared = call.adapter, call.plan.request, call.plan.prepared
+    return await gathered(call, lambda predictions: adapter.files(request, predictions, prepared))
 
 
 async def _drafts(call: Pictures, batches: AsyncGenerator[list[Any]]) -> AsyncGenerator[bytes]:

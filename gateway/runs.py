@@ -72,6 +72,15 @@ class Run:
         return bool(self._said)
 
     @property
+    def likely(self) -> Prediction:
+        """The prediction as it will end if it ends well, by what it has said so far."""
+        assert self.prediction is not None
+        if self.prediction.final:
+            return self.prediction
+        output = list(self._said) if self.prediction.output is None else self.prediction.output
+        return replace(self.prediction, status="succeeded", error=None, output=output)
+
+    @property
     def going(self) -> bool:
         """Whether it may still be running, and is meant to."""
         made = self.prediction

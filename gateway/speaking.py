@@ -11,7 +11,7 @@ import msgspec
 from adapters.speech import SpeechAdapter, usage_of
 from adapters.wire.audio import Sound, SpeechDelta, SpeechDone
 from gateway.calls import Call
-from gateway.keeping import kept
+from gateway.gathering import gathered
 from gateway.relay import BEAT, named
 
 Speech = Call[Any, SpeechAdapter]
@@ -22,9 +22,9 @@ PIECE = 48 * 1024
 
 async def spoken(call: Speech) -> Sound:
     """The whole recording. Raises ApiError."""
-    request, prepared = call.plan.request, call.plan.prepared
-    files = await kept(call.gateway.outputs, call.adapter.files(request, await call.finished(), prepared))
-    sound = call.adapter.parse(request, files, prepared)
+    adapter, request, prepared = call.adapter, call.plan.request, call.plan.prepared
+    _, files = await gathered(call, lambda predictions: adapter.files(request, predictions, prepared))
+    sound = adapter.parse(request, files, prepared)
     if sound.adjusted:
         # What the model wrote is known only now.
         adjusted = (*prepared.adjusted, "response_format")

@@ -15,8 +15,7 @@ from gateway.api.endpoints import served
 from gateway.api.replies import Frames
 from gateway.api.requests import Asked
 from gateway.calls import Call
-from gateway.drawing import drawn
-from gateway.keeping import kept
+from gateway.drawing import drawn, pictures
 from gateway.relay import guarded, persisting
 
 
@@ -39,9 +38,8 @@ async def vary_image(request: Asked) -> Response[Any]:
 
 
 async def _whole(call: Call[Any, ImageAdapter]) -> ImagesResponse:
-    order, predictions = call.plan.request, await call.finished()
-    files = await kept(call.gateway.outputs, call.adapter.files(order, predictions, call.plan.prepared))
-    return call.adapter.parse(order, files, predictions, call.stamp(""))
+    predictions, files = await pictures(call)
+    return call.adapter.parse(call.plan.request, files, predictions, call.stamp(""))
 
 
 def _pieces(call: Call[Any, ImageAdapter]) -> Frames:

@@ -67,7 +67,14 @@ class Outputs:
     async def keep(self, url: str, name: str | None = None) -> Kept:
         """A copy of what is at this address, or in this data URI; under a name of the caller's it has no link, and
         stays. Raises UpstreamFailed if it cannot be had."""
-        content = _embedded(url, self._fetching.most) if url.startswith("data:") else await self._fetching.fetch(url)
+        return await self.store(url, await self.fetch(url), name)
+
+    async def fetch(self, url: str) -> bytes:
+        """What is at this address, or in this data URI. Raises UpstreamFailed if it cannot be had."""
+        return _embedded(url, self._fetching.most) if url.startswith("data:") else await self._fetching.fetch(url)
+
+    async def store(self, url: str, content: bytes, name: str | None = None) -> Kept:
+        """A copy of what was fetched from there, as `keep` makes it."""
         kind = sniffed(content[:SNIFFED], "" if url.startswith("data:") else url.partition("?")[0])
         kept = Kept(name or f"{self._names()}.{ENDINGS[kind]}", kind, content)
         try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import structlog
+from cachetools import LRUCache
 from msgspec import Struct
 
 from adapters.wire.replicate import Done, Event, Failure, Output, Prediction
@@ -31,6 +32,9 @@ _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
 _BELL_FACTOR, _TOLD_WITHIN = 4, 1.0
 _FAILED_POLLS = 5
+_MODELS = 1000
+"""Of so many models it is remembered how far their records lag."""
+
 _PASSING = (UpstreamFailed, UpstreamUnavailable, RateLimited)
 """What may be over the next time."""
 
@@ -55,8 +59,9 @@ class Waiting:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.config, self.clock, self.chance = config, clock, chance
-        self.bells, self.lag = bells or Bells(), Lag()
+        self.bells = bells or Bells()
         self.webhook = webhook
+        self._lags: LRUCache[str, Lag] = LRUCache(_MODELS)
 
     def plan(self, model: Model, patience: float = float("inf")) -> Plan:
         """The sync wait pays where the output comes in one piece: nothing is noticed sooner. It ends after `patience`
@@ -111,14 +116,14 @@ class Waiting:
 
     async def measured(self, upstream: Upstream, known: Prediction) -> Prediction:
         """A prediction whose output is known to be whole, with the rest of its record if that comes within a second."""
-        passed = 0.0
+        lag, passed = self._lags.setdefault(known.model, Lag()), 0.0
         try:
-            for mark in self.lag.marks():
+            for mark in lag.marks():
                 if mark > passed:
                     await asyncio.sleep(mark - passed)
                 known, passed = await upstream.get(known.id), mark
                 if _measured(known):
-                    self.lag.whole(mark)
+                    lag.whole(mark)
                     break
         except _PASSING as away:
             log.info("prediction not read", prediction=known.id, reason=away.message)
