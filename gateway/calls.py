@@ -274,6 +274,8 @@ class Call(Generic[R, K]):
                 await each
         finally:
             self.gateway.running.discard(self)
+            for run in self.account.runs:
+                run.part()
             self.settled.set()
             self._log()
         if not self.detached:

@@ -125,6 +125,10 @@ class Run:
         """It has ended well, and its answer is known, though nobody has read its record since."""
         return self._spoken and self._stopping is None
 
+    def part(self) -> None:
+        """The call is over: it is told nothing more, and nothing here keeps it."""
+        self.disowned = _nobody_asks
+
     def book(self, error: ApiError | None, *, soon: bool) -> Awaitable[None]:
         """Hands what a whole prediction came to over to the ledger, with the first error told; to be awaited."""
         self._error = self._error or error

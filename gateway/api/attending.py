@@ -28,6 +28,9 @@ class Attended:
     ) -> bool:
         inside, self._inside = self._inside, None
         self._watching.cancel()
+        # A cancelled task keeps where it ended, and so this: were the task kept as well, all of the request would stay
+        # until garbage is collected.
+        del self._watching
         if not self.left or inside is None:
             return False
         # Whoever else cancelled this task wants more than the block to end.
