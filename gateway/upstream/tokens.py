@@ -9,7 +9,11 @@ CREATES_PER_MINUTE = 600.0
 """What Replicate allows an account (api.md §7.3). Creates are counted apart: one that is throttled holds up no read
 and no cancel."""
 
-_REMEMBERED = 100_000
+REMEMBERED = 5_000
+"""Of so many predictions that were heard of last it is known who made them, and of as many before them at most. Each
+is 0.1 KiB for good. Of one that is forgotten all tokens are asked; and where an answer to a create was lost, only
+Replicate's newest 300 are looked through."""
+
 _ILL_SECONDS = 60.0
 
 
@@ -56,6 +60,7 @@ class Tokens:
         )
         self._clock = clock
         self._makers: dict[str, Token] = {}
+        self._earlier: dict[str, Token] = {}
         self._turn = 0
 
     def next(self, tried: Collection[Token] = ()) -> Token:
@@ -101,15 +106,14 @@ class Tokens:
         return fault
 
     def made(self, prediction: str, token: Token) -> None:
-        """This token's account has it. Those heard of longest ago are forgotten first."""
-        self._makers.pop(prediction, None)
+        """This token's account has it. Those heard of longest ago are forgotten first, all at once."""
         self._makers[prediction] = token
-        if len(self._makers) > _REMEMBERED:
-            del self._makers[next(iter(self._makers))]
+        if len(self._makers) >= REMEMBERED:
+            self._earlier, self._makers = self._makers, {}
 
     def maker(self, prediction: str) -> Token | None:
         """Who made it, if it was in this process: its account alone can read and cancel it."""
-        return self._makers.get(prediction)
+        return self._makers.get(prediction) or self._earlier.get(prediction)
 
     def hidden(self, text: str) -> str:
         for token in self.all:

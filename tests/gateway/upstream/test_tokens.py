@@ -13,6 +13,7 @@ from gateway.simulator import Settings, Simulator
 from gateway.simulator.settings import ThrottleHint, ThrottleWording, Trouble
 from gateway.upstream.client import Upstream
 from gateway.upstream.models import Model
+from gateway.upstream.tokens import REMEMBERED, Tokens
 from gateway.upstream.turns import Share
 
 ILL, WELL = "r8_ill", "r8_wel"
@@ -180,3 +181,14 @@ async def test_a_create_that_waited_longer_than_it_may_be_tried_is_tried_all_the
                 hands.now += 0.02
             assert (await waits).id
         assert [status for _, status in creates(simulator)] == [429, 201]
+
+
+def test_who_made_a_prediction_is_known_of_those_heard_of_last_and_of_not_many_more() -> None:
+    tokens = Tokens(["r8_one", "r8_two"], Hands())
+    for number in range(5 * REMEMBERED):
+        tokens.made(f"p{number}", tokens.all[number % 2])
+        tokens.made("polled", tokens.all[1])
+    made = [tokens.maker(f"p{number}") for number in range(5 * REMEMBERED)]
+    assert made[-REMEMBERED + 1 :] == [tokens.all[number % 2] for number in range(4 * REMEMBERED + 1, 5 * REMEMBERED)]
+    assert sum(maker is not None for maker in made) < 2 * REMEMBERED
+    assert tokens.maker("polled") is tokens.all[1]
