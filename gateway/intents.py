@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import structlog
 
 from adapters.errors import ApiError
@@ -25,6 +26,9 @@ MOST_RECENT = 10_000
 class Answer:
     """A reply in the making, as the ASGI messages it is sent in: those so far, then the live ones."""
 
+    __slots__ = ("_changed", "_packed", "_until", "attempt", "begun", "digest", "dropped", "error", "left", "messages",
+                 "over", "readers", "size")  # fmt: skip
+
     def __init__(self, digest: str, attempt: int = 0) -> None:
         self.digest, self.attempt = digest, attempt
         self.messages: list[Message] = []
@@ -33,7 +37,8 @@ class Answer:
         self.error: ApiError | None = None
         self.readers = 0
         self._until = 0.0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
+        self._packed = b""
 
     @property
     def unshared(self) -> bool:
@@ -52,12 +57,19 @@ class Answer:
         """Nobody new may have it: it was too large, or is on its way to a client that will not ask again."""
         self.dropped = True
         if not self.readers:
+            self._packed = b""
             self.messages.clear()
 
     def end(self, error: ApiError | None = None) -> None:
         """Nothing more comes."""
         self.over, self.error = True, error
         self._change()
+
+    def pack(self) -> None:
+        """Takes half the room until somebody joins, which hardly ever happens to one that is over."""
+        if self.messages and not self.readers:
+            self._packed, self.messages = msgspec.msgpack.encode(self.messages), []
+            self.size = len(self._packed)
 
     async def follow(self) -> AsyncGenerator[Message]:
         """Every message, from the first. Raises what ended it before there was one."""
@@ -74,6 +86,8 @@ class Answer:
 
     def join(self) -> None:
         """One more reads it."""
+        if self._packed:
+            self.messages, self._packed = msgspec.msgpack.decode(self._packed), b""
         self.readers += 1
         self._change()
 
@@ -94,8 +108,9 @@ class Answer:
             await self.news(None if self.readers else self._until - now())
 
     def _change(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed:
+            self._changed.set()
+            self._changed = None
 
     @property
     def parts(self) -> Sequence[Message]:
@@ -104,9 +119,10 @@ class Answer:
 
     async def news(self, seconds: float | None) -> None:
         """Waits until something has changed, for so long at most."""
+        changed = self._changed = self._changed or asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(None if seconds == float("inf") else seconds):
-                await self._changed.wait()
+                await changed.wait()
 
 
 class Intents:
@@ -184,6 +200,7 @@ class Intents:
         """An answer that was offered is at its end."""
         answer.end()
         if answer in self._recent:
+            answer.pack()
             self._bytes += answer.size
 
     def attach(self, alike: str, attempt: int) -> Answer | None:
