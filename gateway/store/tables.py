@@ -25,6 +25,7 @@ NEWEST = "0008"
 """The migration these tables correspond to; a test holds it to the newest file in `migrations/versions`."""
 
 metadata = MetaData(
+    # The first migration told the names of checks whole, and Alembic put this before them once more: all books have it.
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -88,7 +89,7 @@ entries = Table(
     Column("deadline", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("day", Integer, nullable=False),
-    CheckConstraint("reserved >= 0", name="reserved"),
+    CheckConstraint("reserved >= 0", name="ck_entries_reserved"),
     Index(None, "call", "seq", unique=True),
     sqlite_with_rowid=False,
 )
@@ -105,7 +106,7 @@ reservations = Table(
     Column("prediction", Text, unique=True),
     Column("prediction_at", BigInteger),
     Column("leave", String(16), nullable=False, server_default="cancel"),
-    CheckConstraint("amount >= 0", name="amount"),
+    CheckConstraint("amount >= 0", name="ck_reservations_amount"),
     sqlite_with_rowid=False,
 )
 
@@ -133,8 +134,8 @@ settlements = Table(
     Column("cost", BigInteger),
     Column("basis", Text, nullable=False),
     Column("owner", String(40), nullable=False),
-    CheckConstraint("cost >= 0", name="cost"),
-    CheckConstraint("tokens_in >= 0 AND tokens_out >= 0 AND images >= 0", name="counts"),
+    CheckConstraint("cost >= 0", name="ck_settlements_cost"),
+    CheckConstraint("tokens_in >= 0 AND tokens_out >= 0 AND images >= 0", name="ck_settlements_counts"),
     Index(None, "day", "key", "model"),
     sqlite_with_rowid=False,
 )
@@ -185,7 +186,7 @@ budgets = Table(
     Column("spent", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("told", Integer, nullable=False, server_default="0"),
-    CheckConstraint("reserved >= 0 AND spent >= 0", name="amounts"),
+    CheckConstraint("reserved >= 0 AND spent >= 0", name="ck_budgets_amounts"),
     Index(None, "scope", "subject", "period", unique=True),
 )
 

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.store.making import make
 from gateway.store.tables import NEWEST
 
 log = structlog.get_logger()
@@ -21,7 +22,8 @@ PATIENCE_SECONDS = 600
 
 
 def bring_up(engine: Engine, progress: Progress | None = None) -> str | None:
-    """Runs the migrations that are due, in one transaction that others wait for; gives the form the books had.
+    """Runs the migrations that are due, in one transaction that others wait for; gives the form the books had. Empty
+    books are made as the migrations would leave them.
 
     Raises ConfigError when the books are of a newer form than this program knows.
     """
@@ -32,8 +34,10 @@ def bring_up(engine: Engine, progress: Progress | None = None) -> str | None:
             connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE_SECONDS}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         found = version(connection)
-        if found != NEWEST:
-            # Imported late: a start that finds its tables up to date should not pay for it.
+        if found is None:
+            make(connection)
+        elif found != NEWEST:
+            # Imported late: only books of an older form should pay for it.
             from gateway.store.upgrading import upgrade  # noqa: PLC0415
 
             upgrade(connection, progress or _logged)

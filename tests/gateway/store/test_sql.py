@@ -14,7 +14,6 @@ from sqlalchemy import Connection, insert, select, text
 
 from gateway.config import Config, ConfigError, State
 from gateway.errors import StoreError
-from gateway.store import versions
 from gateway.store.sql import Store
 from gateway.store.tables import teams
 from tests.gateway.store.books import python
@@ -221,39 +220,6 @@ async def test_several_processes_open_and_write_new_books_at_once(config: Config
     store = Store.open(config)
     assert len(await store.read(names)) == 160
     await store.aclose()
-
-
-def test_tables_and_migrations_say_the_same(config: Config):
-    from alembic.autogenerate import compare_metadata
-    from alembic.config import Config as AlembicConfig
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    from gateway.store import engines, tables
-
-    Store.open(config).close()
-    engine = engines.writing(engines.located(config))
-    with engine.begin() as connection:
-        assert versions.version(connection) == tables.NEWEST
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, tables.metadata) == []
-    engine.dispose()
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", "gateway.store:migrations")
-    assert ScriptDirectory.from_config(settings).get_current_head() == tables.NEWEST
-
-
-def test_a_second_opening_does_not_load_alembic(sqlite_config: Config):
-    Store.open(sqlite_config).close()
-    script = """
-import sys
-from gateway.config import Config, State
-from gateway.store.sql import Store
-Store.open(Config(state=State(folder=sys.argv[1]))).close()
-print("alembic" in sys.modules)
-"""
-    process = python(script, sqlite_config.state.folder)
-    assert process.communicate(timeout=30)[0] == "False\n"
 
 
 def pragma(text_: str):
