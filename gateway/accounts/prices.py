@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from functools import cache
 from importlib.resources import files
 from typing import Literal, Self
 
@@ -41,6 +42,13 @@ class Line(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class _Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """The shipped table."""
+
+    models: dict[str, Listed]
+    hardware: dict[str, Listed]
+
+
 class Prices:
     """What models cost: the operator's word first, then the shipped table. Whatever neither knows stays unknown."""
 
@@ -50,9 +58,8 @@ class Prices:
     @classmethod
     def shipped(cls) -> Self:
         """The table that comes with the gateway, `prices.toml`."""
-        text = files("gateway.accounts").joinpath("prices.toml").read_text("utf-8")
-        table = msgspec.convert(tomllib.loads(text), dict[Literal["models", "hardware"], dict[str, Listed]])
-        return cls(table["models"], table["hardware"])
+        table = _shipped()
+        return cls(table.models, table.hardware)
 
     def price(self, model: str, row: ModelRow | None = None) -> Price | None:
         """The price of a model ref, with the hardware's seconds filled in; None where nobody said."""
@@ -126,6 +133,13 @@ class Prices:
         amounts = [cost.amount for cost in cheap if cost.amount is not None]
         low = min(amounts) if len(amounts) == len(cheap) else None
         return Quote(low, dear.amount, dear.basis)
+
+
+@cache
+def _shipped() -> _Table:
+    # Whoever checks the settings asks for it, and then whoever opens the gateway.
+    text = files("gateway.accounts").joinpath("prices.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), _Table)
 
 
 def _doubts(listed: Listed, today: date) -> Iterator[str]:
