@@ -203,10 +203,11 @@ class StoreError(ApiError):
     """The books cannot be read or written now; nothing is created that could not be booked.
 
     `reason` is what the database said. It is the operator's, and not in the answer. `lasting`: it would say so again.
+    `unsure`: it may have been written all the same, for the word that it was did not arrive.
     """
 
     status, code = 503, "store_unavailable"
-    reason, lasting = "", False
+    reason, lasting, unsure = "", False, False
 
 
 class Draining(ApiError):

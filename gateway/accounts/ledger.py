@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -44,7 +45,7 @@ __all__ = [
     "Within",
 ]
 
-_ABANDONED = Settlement(status="never created", cost=0, basis="free: never created", error="client_left")
+_NEVER = Settlement(status="never created", cost=0, basis="free: never created")
 _TOLD = 20
 """So many sums that were wrong are told in the audit log; `ledger check` tells all of them."""
 _NOBODY = ""
@@ -77,6 +78,8 @@ class Ledger:
         self._postings = Postings(self.owner, milliseconds(lease_seconds), self._holds)
         self._journaling = None if journal is None else Journaling(store, journal, self._postings.post)
         self._abandoned: set[asyncio.Task[None]] = set()
+        self._untold: dict[str, str] = {}
+        """Entries that may have been opened without anybody being told, and why: nothing will be created for them."""
 
     async def open(self, opening: Opening) -> Reservation:
         """One durable entry for each prediction the call will create, and its money held: call it before creating any.
@@ -121,7 +124,9 @@ class Ledger:
         return self._journaling.waiting if self._journaling else 0
 
     async def replay(self) -> int:
-        """Posts what waits in journals, this process's and those of dead ones. Raises StoreError while away."""
+        """Posts what waits in journals, this process's and those of dead ones, and settles what was opened without
+        anybody being told. Raises StoreError while away."""
+        await self._withdraw()
         return await self._journaling.replay() if self._journaling else 0
 
     async def let_go(self, entry_ids: Sequence[str]) -> None:
@@ -194,9 +199,11 @@ class Ledger:
         return bool(self.journaled) or self._store.away
 
     async def probe(self) -> None:
-        """Finds out whether the books can be written, unless somebody else is about to. Raises StoreError."""
+        """Finds out whether the books can be written, unless somebody else is about to, and settles what was opened
+        without anybody being told. Raises StoreError."""
         if self._store.idle:
             await self._store.probe()
+        await self._withdraw()
 
     async def _open(self, opening: Opening, ids: tuple[str, ...], now: float) -> Hold:
         takes_new = bool(self._journaling and self._journaling.takes_new)
@@ -210,6 +217,8 @@ class Ledger:
                 return hold
             except StoreError as away:
                 if not takes_new or away.lasting:
+                    if away.unsure:
+                        self._untold.update(dict.fromkeys(ids, away.code))
                     raise
                 log.warning("the books are away: kept in the journal", reason=away.reason)
         assert self._journaling
@@ -243,16 +252,22 @@ class Ledger:
         return True
 
     def _abandon(self, ids: Iterable[str]) -> None:
-        task = asyncio.create_task(self._settle_abandoned(tuple(ids)))
+        self._untold.update(dict.fromkeys(ids, "client_left"))
+        task = asyncio.create_task(self._withdraw_soon())
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
 
-    async def _settle_abandoned(self, ids: tuple[str, ...]) -> None:
-        for entry_id in ids:
-            try:
-                await self.settle(entry_id, _ABANDONED)
-            except UnknownEntry:
-                return  # cancelled before its turn: it was never written
+    async def _withdraw_soon(self) -> None:
+        with suppress(StoreError):  # then the next probe does it
+            await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """Settles what was opened without anybody being told. Raises StoreError while away."""
+        for entry, error in list(self._untold.items()):
+            line = Settled(entry, replace(_NEVER, error=error), self._clock())
+            with suppress(UnknownEntry):  # it was never written
+                await self._store.post(self._postings.post, line)
+            self._untold.pop(entry, None)
 
 
 def _new_id(now: float) -> str:

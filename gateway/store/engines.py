@@ -87,10 +87,11 @@ def only_reads(wrong: BaseException | None) -> bool:
     return isinstance(wrong, DBAPIError) and getattr(wrong.orig, "sqlstate", None) == _READ_ONLY
 
 
-def refusal(wrong: SQLAlchemyError) -> StoreError:
+def refusal(wrong: SQLAlchemyError, *, unsure: bool = False) -> StoreError:
     """The error for a client, who learns no more of the database than that; the log has its reason."""
     error = StoreError("The gateway's books cannot be used now.", retry_after=1)
     error.reason, error.lasting = reason(wrong), isinstance(wrong, IntegrityError | DataError)
+    error.unsure = unsure
     log.error("the books cannot be used", reason=error.reason)
     return error
 

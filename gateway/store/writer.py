@@ -74,6 +74,8 @@ class Writer:
         self._bell: SimpleQueue[Literal["write", "end"]] = SimpleQueue()
         self._rung, self._soon = False, 0.0
         self._busy = False
+        self._ending = False
+        """Whether the database was told to commit: only its answer says whether it did."""
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="repligate-writer", daemon=True)
@@ -153,7 +155,7 @@ class Writer:
         except SQLAlchemyError as wrong:
             self.away = True
             for item in batch:
-                item.error = item.error or refusal(wrong)
+                item.error = item.error or refusal(wrong, unsure=self._ending)
 
     def _together(self, batch: list[Item]) -> None:
         """Without a savepoint for each: that costs as much as a work. Raises _Failed, and nothing is written."""
@@ -176,10 +178,12 @@ class Writer:
     @contextmanager
     def _turn(self) -> Iterator[Connection]:
         """A transaction in which nobody else writes."""
+        self._ending = False
         with self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 _TAKE_TURN.run(connection)
             yield connection
+            self._ending = True
 
 
 class _Failed(Exception):

@@ -5,12 +5,13 @@ without a replica, or forget what was spent meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 import openai
+import psycopg
 import pytest
 from sqlalchemy import select
 
@@ -21,6 +22,7 @@ from gateway.simulator import Settings, Simulator
 from gateway.store.sql import Store
 from gateway.store.tables import settlements
 from tests.books.places import Place, place
+from tests.gateway.store.books import POSTGRES
 from tests.opened import holds, listens, rows
 
 MODELS = {
@@ -225,3 +227,46 @@ async def test_an_intent_that_was_answered_while_the_books_were_away_is_not_run_
             assert again.headers["x-repligate-replayed"] == "true"
             assert again.parse() == first.parse()
             assert len(simulated.predictions()) == 1
+
+
+async def test_what_was_opened_while_the_word_of_it_was_lost_is_settled_and_holds_nothing(simulated: Simulator) -> None:
+    """PostgreSQL has committed, and its answer has not arrived: the client is refused, and the entry is there."""
+    with place("postgresql") as books, slow_commits(books) as commits:
+        async with served(books, simulated) as here:
+            asking = asyncio.create_task(here.fresh())
+            await holds(commits, 20)
+            books.go()
+            assert (await asking).status_code == 503
+            books.come_back()
+            await holds(lambda: not commits(), 20)
+            async with asyncio.timeout(20):
+                while not (booked := await rows(here.gateway, settlements)):
+                    await asyncio.sleep(0.05)
+            held = await here.gateway.ledger.held()
+    assert [(line["status"], line["error"], line["cost"]) for line in booked] == [
+        ("never created", "store_unavailable", 0)
+    ]
+    assert (held.entries, held.amount) == (0, 0)
+    assert simulated.predictions() == []
+
+
+@contextmanager
+def slow_commits(books: Place) -> Iterator[Callable[[], bool]]:
+    """A transaction that opens an entry takes a second to commit, once it was told to; gives whether one does now."""
+    schema = books.database.rpartition("%3D")[2]
+    slow = f"""
+        CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {schema}.entries DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION {schema}.slow()
+    """
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query ILIKE 'commit%'"
+    Store.open(books.config()).close()
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(slow)  # type: ignore[call-overload]
+
+        def one() -> bool:
+            row = connection.execute(asleep).fetchone()
+            return bool(row and row[0])
+
+        yield one
