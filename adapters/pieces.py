@@ -1,6 +1,6 @@
 """How a chat completion is worded: pieces of an answer as chunks, and all of them as one reply."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -37,16 +37,17 @@ class Wording:
         """The chunk that says who speaks. Before calls there is no content, else an empty one."""
         return [self._chunk(index, _OPENING_CALLS if first.calls and not first.answer else _OPENING)]
 
-    def chunks(self, index: int, piece: Piece) -> Iterator[AnyChunk]:
+    def chunks(self, index: int, piece: Piece) -> list[AnyChunk]:
+        chunks: list[AnyChunk] = []
         if piece.thought:
-            yield self._chunk(index, Delta(reasoning_content=piece.thought))
+            chunks.append(self._chunk(index, Delta(reasoning_content=piece.thought)))
         if piece.answer:
-            yield self._words(index, piece.answer)
+            chunks.append(self._words(index, piece.answer))
         if piece.refusal:
-            yield self._chunk(index, Delta(refusal=piece.refusal))
+            chunks.append(self._chunk(index, Delta(refusal=piece.refusal)))
         for call in piece.calls:
-            for delta in self._call_deltas(index, call):
-                yield self._chunk(index, delta)
+            chunks += [self._chunk(index, delta) for delta in self._call_deltas(index, call)]
+        return chunks
 
     def closing(self, index: int, reason: FinishReason) -> list[AnyChunk]:
         return [self._chunk(index, _CLOSING, reason)]

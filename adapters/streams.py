@@ -146,7 +146,7 @@ class Answers(Generic[C, W]):
             self._ended[index] = first.plus(voice.end(prediction))
 
     def _chunks(self, index: int, piece: Piece) -> list[C]:
-        if not any(piece):
+        if piece == _NOTHING:
             return []
         voice = self._voices[index]
         opening = [] if voice.opened else self._wording.opening(index, piece)

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from adapters.base import Reading
 from adapters.calling import Called, Calls
@@ -16,7 +18,7 @@ from adapters.wire.chatted import FinishReason
 from adapters.wire.replicate import Failure, Prediction
 
 
-class Piece(NamedTuple):
+class Piece(Struct, frozen=True):
     """What may be shown: thoughts, words, a refusal to give the words asked for, calls."""
 
     thought: str = ""
@@ -110,8 +112,10 @@ class Voice:
         """What is certain now that `text` has come."""
         self.raw.append(text)
         if self._plain and self._thoughts.over:
+            piece = Piece("", text)
             self._said.append(text)
-            return self._shown(Piece("", text))
+            self._pieces.append(piece)
+            return piece
         told = self._thoughts.feed(text)
         return self._show(told.thought, self._stops.feed(told.answer))
 

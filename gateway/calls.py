@@ -94,6 +94,11 @@ class Call(Generic[R, K]):
         return self.plan.adapter
 
     @property
+    def has_standins(self) -> bool:
+        """Whether another model may run, if this one fails."""
+        return bool(self._standins)
+
+    @property
     def predictions(self) -> list[Prediction]:
         return self.account.predictions
 

@@ -111,9 +111,18 @@ async def answered(
     ending: Callable[[Sequence[msgspec.Struct]], Coroutine[Any, Any, bytes]],
 ) -> AsyncGenerator[bytes]:
     """The call's answer as frames: each chunk `framed`, and the last ones as `ending` has them."""
-    async with aclosing(_frames(call, chunks, heartbeat, framed)) as parts:
-        async for frames in parts:
-            yield frames
+    now = asyncio.get_running_loop().time
+    told = now()
+    async with aclosing(call.batches(heartbeat)) as batches:
+        async for batch in batches:
+            frames = b"".join([framed(chunk) for event in batch for chunk in chunks.feed(event)])
+            # Upstream may say much that is not shown, and this is about what the client hears.
+            if not frames and (not batch or now() - told >= heartbeat):
+                frames = BEAT
+            if frames:
+                yield frames
+                told = now()
+            _stop_unwanted(call, chunks, batch)
     predictions = await call.finished(counted=call.plan.request.wants_usage)
     async with aclosing(_repairs(call, chunks, predictions, heartbeat)) as waits:
         async for _ in waits:
@@ -121,8 +130,12 @@ async def answered(
     yield await ending(list(chunks.close(predictions)))
 
 
-async def persisting(call: AnyCall, parts: Callable[[], AsyncGenerator[bytes]]) -> AsyncGenerator[bytes]:
+def persisting(call: AnyCall, parts: Callable[[], AsyncGenerator[bytes]]) -> AsyncGenerator[bytes]:
     """These frames; those of a model that stands in, made anew, where the one asked fails before its first."""
+    return _persisting(call, parts) if call.has_standins else parts()
+
+
+async def _persisting(call: AnyCall, parts: Callable[[], AsyncGenerator[bytes]]) -> AsyncGenerator[bytes]:
     while True:
         told = False
         try:
@@ -148,23 +161,6 @@ async def whole(call: AnyCall, prefix: str) -> msgspec.Struct:
     async for _ in _repairs(call, chunks, predictions, None):
         pass
     return chunks.whole(predictions)
-
-
-async def _frames(
-    call: AnyCall, chunks: Chunks, heartbeat: float, framed: Callable[[msgspec.Struct], bytes]
-) -> AsyncGenerator[bytes]:
-    now = asyncio.get_running_loop().time
-    told = now()
-    async with aclosing(call.batches(heartbeat)) as batches:
-        async for batch in batches:
-            frames = b"".join([framed(chunk) for event in batch for chunk in chunks.feed(event)])
-            # Upstream may say much that is not shown, and this is about what the client hears.
-            if not frames and (not batch or now() - told >= heartbeat):
-                frames = BEAT
-            if frames:
-                yield frames
-                told = now()
-            _stop_unwanted(call, chunks, batch)
 
 
 async def _repairs(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
-from adapters.wire.replicate import Done, Event, Output, Prediction
+from adapters.wire.replicate import Done, Event, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, gone, never_ran, spoken
 from gateway.errors import InternalError, MaybeCreated, NotFound, StoreError
@@ -88,16 +87,10 @@ class Run:
             return False
         return not (self.upstream.ended(made.id) or made).final
 
-    async def batches(self, index: int) -> AsyncGenerator[list[Event]]:
+    def batches(self, index: int) -> AsyncGenerator[list[Event]]:
         """What the prediction says until its end, as much at a time as came together."""
         assert self.prediction is not None
-        async with aclosing(self.gateway.waiting.batches(self.upstream, self.prediction, index)) as batches:
-            async for batch in batches:
-                if said := [event.text for event in batch if isinstance(event, Output)]:
-                    self._first_said = self._first_said or self.gateway.clock()
-                    self._said += said
-                self._spoken = batch[-1] == Done(None, index)
-                yield batch
+        return self.gateway.waiting.batches(self.upstream, self.prediction, index, self._hear)
 
     async def end(self, *, counted: bool = True) -> Prediction:
         """The prediction at its end, measured if it is to be `counted`. One that we stopped has said enough: what it
@@ -149,6 +142,12 @@ class Run:
             self.gateway.postponed.add(self)
         else:
             self.closed = True
+
+    def _hear(self, texts: list[str], last: Event) -> None:
+        if texts:
+            self._first_said = self._first_said or self.gateway.clock()
+            self._said += texts
+        self._spoken = isinstance(last, Done) and last.reason is None
 
     async def _create(self, *, attended: bool) -> None:
         try:

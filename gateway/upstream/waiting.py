@@ -39,6 +39,13 @@ _PASSING = (UpstreamFailed, UpstreamUnavailable, RateLimited)
 """What may be over the next time."""
 
 
+Hear = Callable[[list[str], Event], None]
+"""Is told the texts of a batch, and its last event."""
+
+
+def _nobody(texts: list[str], last: Event) -> None: ...
+
+
 class Plan(Struct, frozen=True):
     """How a create should be made: how many seconds it waits for its output, and where Replicate tells of the end."""
 
@@ -71,21 +78,15 @@ class Waiting:
         longest = int(min(patience, self.config.sync_wait_seconds)) if waits else 0
         return Plan(longest or None, self.webhook)
 
-    async def batches(self, upstream: Upstream, prediction: Prediction, index: int = 0) -> AsyncGenerator[list[Event]]:
+    def batches(
+        self, upstream: Upstream, prediction: Prediction, index: int = 0, heard: Hear = _nobody
+    ) -> AsyncGenerator[list[Event]]:
         """What it says, as much at a time as came together, none lost and none twice; ends with Done, after a Failure
-        if it failed.
+        if it failed. Of each batch its texts are `heard` first.
 
         Raises TimedOut when it is not over by its deadline, UpstreamFailed when its end cannot be learned.
         """
-        with self.bells.of(prediction.id, _TOLD_WITHIN if self.webhook else 0) as bell:
-            watch = _Watch(self, upstream, bell, prediction, index)
-            async with aclosing(watch.batches()) as batches:
-                async for batch in batches:
-                    if isinstance(batch[-1], Done):
-                        upstream.over.add(prediction.id)
-                        if bell.told:  # a webhook may be quicker than a stream
-                            upstream.heard(bell.told)
-                    yield batch
+        return _Watch(self, upstream, prediction, index, heard).batches()
 
     async def recorded(self, upstream: Upstream, prediction: Prediction) -> Prediction:
         """As `finished`, for the books alone: what Replicate will tell of an end is waited for before it is asked."""
@@ -133,25 +134,37 @@ class Waiting:
 class _Watch:
     """One prediction on the ladder."""
 
-    def __init__(self, waiting: Waiting, upstream: Upstream, bell: Bell, prediction: Prediction, index: int) -> None:
-        self._waiting, self._upstream, self._bell = waiting, upstream, bell
+    def __init__(self, waiting: Waiting, upstream: Upstream, prediction: Prediction, index: int, heard: Hear) -> None:
+        self._waiting, self._upstream, self._told = waiting, upstream, heard
         self._known, self._index = prediction, index
+        self._bell: Bell
         self._delivered = Delivered()
         self._failed = self._over = False
         self._began = waiting.clock()
         self._until = self._began + waiting.config.deadline_seconds + _GRACE_SECONDS
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
-        # An output that is there already may be all of it, whatever the status says (api.md §4.3).
-        if self._known.output is not None and not self._known.final:
-            self._known = await self._waiting.measured(self._upstream, self._known)
-        for rung in (self._ended, self._streamed, self._polled):
-            async with aclosing(rung()) as batches:
-                async for batch in batches:
-                    self._delivered.add([event.text for event in batch if isinstance(event, Output)])
-                    yield batch
-            if self._over:
-                return
+        waiting = self._waiting
+        with waiting.bells.of(self._known.id, _TOLD_WITHIN if waiting.webhook else 0) as self._bell:
+            # An output that is there already may be all of it, whatever the status says (api.md §4.3).
+            if self._known.output is not None and not self._known.final:
+                self._known = await waiting.measured(self._upstream, self._known)
+            for rung in (self._ended, self._streamed, self._polled):
+                async with aclosing(rung()) as batches:
+                    async for batch in batches:
+                        self._heard(batch)
+                        yield batch
+                if self._over:
+                    return
+
+    def _heard(self, batch: list[Event]) -> None:
+        texts, done = [event.text for event in batch if isinstance(event, Output)], batch[-1]
+        self._delivered.add(texts)
+        if isinstance(done, Done):
+            self._upstream.over.add(self._known.id)
+            if self._bell.told:  # a webhook may be quicker than a stream
+                self._upstream.heard(self._bell.told)
+        self._told(texts, done)
 
     async def _ended(self) -> AsyncGenerator[list[Event]]:
         if self._known.final:
