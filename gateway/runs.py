@@ -40,6 +40,8 @@ class Run:
         self._began = datetime.fromtimestamp(gateway.clock(), UTC)
         self._first_said: float | None = None
         self._said: list[str] = []
+        self._told: Settlement | None = None
+        self._told_of: tuple[Prediction, int] | None = None
         self._error: ApiError | None = None
         self._measured = self._spoken = False
         self._creating: asyncio.Task[None] | None = None
@@ -53,9 +55,14 @@ class Run:
         """What it comes to by what is known of it now."""
         if self.prediction is None:
             return never_ran(error)
-        tokens = spoken(self.plan.model.schema, self.prediction, self.inputs, "".join(self._said))
-        cost = costs(self.gateway.prices, self.plan.price, self.prediction, tokens)
-        return booked(self.prediction, cost, tokens, error, self._first_said)
+        known = self.prediction, len(self._said)
+        if self._told is None or self._told_of != known:
+            # Headers, limits, log and books ask for the same: nothing is learned between them.
+            tokens = spoken(self.plan.model.schema, self.prediction, self.inputs, "".join(self._said))
+            cost = costs(self.gateway.prices, self.plan.price, self.prediction, tokens)
+            self._told = booked(self.prediction, cost, tokens, None, self._first_said)
+            self._told_of = known
+        return replace(self._told, error=error.code) if error else self._told
 
     async def create(self, *, attended: bool = True) -> None:
         """The prediction exists, and the ledger is being told. Outlives a client that leaves: a create whose answer
