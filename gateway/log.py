@@ -5,8 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
-from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import Any, Self, TextIO
 
 import msgspec
 import structlog
@@ -31,26 +30,32 @@ def configure(config: LogConfig) -> None:
             *((_masked, structlog.dev.ConsoleRenderer()) if people else (_rendered,)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unread(sys.stderr))),
+        logger_factory=_Lines(sys.stderr).itself,
         cache_logger_on_first_use=False,
     )
     for name in ("uvicorn.error", "aiohttp", "httpx", "stamina", "alembic"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
-class _Unread:
-    """A stream that may end: a log that nobody reads any more, or that finds no room, fails no call."""
+class _Lines:
+    """A stream of lines that may end: a log that nobody reads any more, or that finds no room, fails no call."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
+    def itself(self) -> Self:
+        """For each event, and that of one stream for all of them."""
+        return self
 
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
+    def write(self, line: str) -> None:
+        try:
+            # In one piece, for threads write, too.
+            self._stream.write(f"{line}\n")
             self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    debug = info = warning = error = critical = write
 
 
 def _traced(logger: object, method: str, event: Event) -> Event:
