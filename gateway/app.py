@@ -47,6 +47,7 @@ from gateway.api import (
     videos,
     webhooks,
 )
+from gateway.api.crossing import only_pages
 from gateway.api.identity import Identified
 from gateway.api.intended import Intended
 from gateway.api.paths import Slashed
@@ -143,6 +144,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
+    only_pages(app)
     return Identified(Intended(Slashed(app), gateway))
 
 

@@ -7,6 +7,7 @@ from litestar import Response
 from adapters.wire.replicate import Inputs
 from gateway.accounts.entries import Opening
 from gateway.accounts.notices import shown
+from gateway.api.headers import header
 from gateway.api.replies import reply
 from gateway.api.requests import Asked
 from gateway.calls import Caller
@@ -20,7 +21,7 @@ REDACTED = "[REDACTED]"
 
 def wants_dry_run(request: Asked) -> bool:
     """Whether the client asked to be told only."""
-    return request.headers.get("x-repligate-dry-run", "").lower() in {"1", "true", "yes"}
+    return header(request.scope, "x-repligate-dry-run").lower() in {"1", "true", "yes"}
 
 
 async def dry_run(gateway: Gateway, caller: Caller, kind: type[K], request: R) -> Response[bytes]:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,8 @@ from gateway import errors
 from gateway.accounts.keys import VirtualKey
 from gateway.accounts.replies import Intent, Reply
 from gateway.api.attending import Attended
+from gateway.api.credentials import ask_again, key_of
+from gateway.api.headers import headers_of
 from gateway.api.identity import request_id
 from gateway.elsewhere import Remote
 from gateway.errors import ELSEWHERE, IntentRunning, InternalError, ReplyNotKept
@@ -47,7 +49,7 @@ class Line:
 class Asking:
     """One request, read whole; `given_up` tells after how many seconds of silence its client sends it again."""
 
-    headers: dict[bytes, bytes]
+    headers: Mapping[bytes, bytes]
     key: VirtualKey
     body: bytes
     digest: str
@@ -96,14 +98,11 @@ class Intended:
             await _refuse(refused, send)
 
     async def _asking(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, read: list[Any]
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, read: list[Any]
     ) -> Asking | None:
         """The request; None for one that will be refused, or whose client left in the middle of it."""
-        given = headers.get(b"authorization") or b"Bearer " + (
-            headers.get(b"x-api-key") or headers.get(b"api-key", b"")
-        )
         try:
-            key = await self.gateway.keys.authenticate(given.decode("latin-1"))
+            key = await key_of(scope, self.gateway.keys)
         except ApiError:
             return None
         size, most = 0, self.gateway.config.server.max_body_mb * 1024 * 1024
@@ -136,6 +135,7 @@ class Intended:
                 await self._follow(remote, asking, line)
                 return
             await asyncio.sleep(AGAIN_SECONDS)
+            ask_again(line.scope)
 
     async def _answered(self, intent: Intent, asking: Asking, line: Line) -> None:
         """As it was before, as it is being made here, or for the first time. Raises IntentRunning."""
@@ -256,15 +256,15 @@ class Intended:
             answer.leave(asking.patience(self.gateway.config.intents.grace_seconds, answered=told))
 
 
-def _asks_once(scope: Scope) -> dict[bytes, bytes] | None:
+def _asks_once(scope: Scope) -> Mapping[bytes, bytes] | None:
     """The headers of a request that may be sent again for the same intent."""
     if scope["type"] != ScopeType.HTTP or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
         return None
-    headers = dict(cast(Sequence[tuple[bytes, bytes]], scope["headers"]))
+    headers = headers_of(scope)
     return headers if b"idempotency-key" in headers or b"x-stainless-retry-count" in headers else None
 
 
-def _digest(scope: Scope, headers: dict[bytes, bytes], key: VirtualKey, body: bytes) -> str:
+def _digest(scope: Scope, headers: Mapping[bytes, bytes], key: VirtualKey, body: bytes) -> str:
     """What is asked for, and by whom. The line between a form's parts is drawn anew each time."""
     kind = headers.get(b"content-type", b"")
     if drawn := _BOUNDARY.search(kind):

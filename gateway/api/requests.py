@@ -6,12 +6,15 @@ from typing import Any, TypeVar, cast
 from litestar import Request
 from litestar.datastructures import State, UploadFile
 from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from msgspec import Struct
 
 from adapters.errors import InvalidRequest
 from adapters.wire.base import Given, Upload, convert, decode
 from adapters.wire.forms import decode_form
 from gateway.api.attending import Attended
+from gateway.api.credentials import key_of
+from gateway.api.headers import header
 from gateway.api.identity import request_id
 from gateway.api.tags import HEADER, tags_of
 from gateway.calls import AnyCall, Caller
@@ -53,12 +56,9 @@ async def administrator(request: Asked) -> Caller:
 
 
 async def _caller(request: Asked) -> Caller:
-    headers = request.headers
-    authorization = headers.get("authorization")
-    if not authorization and (bare := headers.get("x-api-key") or headers.get("api-key")):
-        authorization = f"Bearer {bare}"
-    key = await gateway_of(request).keys.authenticate(authorization)
-    return Caller(key, request.scope["path"], request_id(request.scope), tags_of(headers.get(HEADER, "")))
+    scope = request.scope
+    key = await key_of(scope, gateway_of(request).keys)
+    return Caller(key, scope["path"], request_id(scope), tags_of(header(scope, HEADER)))
 
 
 def asked(request: Asked, kind: type[S]) -> S:
@@ -67,11 +67,20 @@ def asked(request: Asked, kind: type[S]) -> S:
 
 
 async def body_of(request: Asked) -> bytes:
-    """All of its body. Raises ClientLeft where that ends too early."""
-    try:
-        return await request.body()
-    except InternalServerException:
-        raise ClientLeft("The client left before it had sent its request.") from None
+    """All of its body. Raises ClientLeft where that ends too early, RequestEntityTooLarge."""
+    told, most = header(request.scope, "content-length"), gateway_of(request).config.server.max_body_mb * 1024 * 1024
+    if told.isdecimal() and int(told) > most:
+        raise RequestEntityTooLarge
+    read, size, more = list[bytes](), 0, True
+    while more:
+        event = cast(Any, await request.receive())
+        if event["type"] == "http.disconnect":
+            raise ClientLeft("The client left before it had sent its request.")
+        read.append(event["body"])
+        size, more = size + len(event["body"]), event.get("more_body", False)
+        if size > most:
+            raise RequestEntityTooLarge
+    return b"".join(read)
 
 
 async def decoded(request: Asked, kind: type[W]) -> W:
@@ -84,7 +93,7 @@ async def decoded(request: Asked, kind: type[W]) -> W:
 
 def has_form(request: Asked) -> bool:
     """Whether its body says to be a form with files."""
-    return request.content_type[0] == "multipart/form-data"
+    return header(request.scope, "content-type").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 async def form_of(request: Asked) -> Mapping[str, Sequence[str | UploadFile]]:
