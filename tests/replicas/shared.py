@@ -146,6 +146,12 @@ def settled(database: str) -> list[dict[str, Any]]:
     return _rows(database, "SELECT * FROM settlements")
 
 
+def requests(database: str) -> dict[str, dict[str, Any]]:
+    """Of each settlement in these books, by its entry: the request it is of, its prediction and its status."""
+    found = "SELECT e.id, e.request, s.prediction, s.status FROM settlements s JOIN entries e ON e.id = s.entry"
+    return {row["id"]: row for row in _rows(database, found)}
+
+
 def still_open(database: str) -> int:
     """How many entries of these books wait to be settled."""
     return len(_rows(database, "SELECT entry FROM reservations"))
