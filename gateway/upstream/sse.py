@@ -2,18 +2,10 @@
 
 import re
 
-from msgspec import Struct
+from httpx_sse import ServerSentEvent
 
 _USUAL = re.compile(r"event: (\w+)\nid: ([^\n\0]*)\ndata: ([^\n]*)")
 """How Replicate writes nearly all of them: read at a third of what reading line by line takes."""
-
-
-class Said(Struct, frozen=True, gc=False):
-    """One event, with the last id seen."""
-
-    event: str
-    data: str
-    id: str
 
 
 class Parser:
@@ -24,7 +16,7 @@ class Parser:
         self._id = ""
         self._begun = self._after_cr = False
 
-    def feed(self, chunk: bytes) -> list[Said]:
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that are whole now, each with the last id seen, its own or an earlier one's. A comment is an empty
         `message`."""
         rest = self._rest
@@ -49,10 +41,10 @@ class Parser:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return chunk
 
-    def _said(self, block: str) -> Said:
+    def _said(self, block: str) -> ServerSentEvent:
         if usual := _USUAL.fullmatch(block):
             name, self._id, text = usual.groups()
-            return Said(name, text, self._id)
+            return ServerSentEvent(name, text, self._id)
         name, data = "", []
         for line in block.split("\n"):
             field, _, value = line.partition(":")
@@ -63,4 +55,4 @@ class Parser:
                 name = value
             elif field == "id" and "\0" not in value:
                 self._id = value
-        return Said(name or "message", data[0] if len(data) == 1 else "\n".join(data), self._id)
+        return ServerSentEvent(name, data[0] if len(data) == 1 else "\n".join(data), self._id)

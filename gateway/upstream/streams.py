@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import msgspec
+from httpx_sse import ServerSentEvent
 from msgspec import Struct
 
 from adapters.wire.replicate import Done, Event, Failure, Logs, Output
 from gateway.upstream.client import Upstream
-from gateway.upstream.sse import Parser, Said
+from gateway.upstream.sse import Parser
 from gateway.upstream.transport import patience_of
 from gateway.upstream.wire import header
 
@@ -103,7 +104,7 @@ class _Told(Struct, frozen=True):
     reason: str | None = None
 
 
-def _event(said: Said, index: int) -> Event:
+def _event(said: ServerSentEvent, index: int) -> Event:
     match said.event:
         case "output":
             return Output(said.data, index)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from httpx_sse import ServerSentEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -130,7 +131,7 @@ SAID = [
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @given(cuts=some.lists(some.integers(0, 320), max_size=8))
 def test_events_are_the_same_wherever_their_bytes_are_cut(line_end: bytes, cuts: list[int]) -> None:
-    wire, parser, said = WIRE.replace(b"\n", line_end), sse.Parser(), list[sse.Said]()
+    wire, parser, said = WIRE.replace(b"\n", line_end), sse.Parser(), list[ServerSentEvent]()
     bounds = [0, *sorted(cuts), len(wire)]
     for start, end in pairwise(bounds):
         said += parser.feed(wire[start:end])
