@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gateway.commands.settings import config_option, found
 from gateway.commands.teams import teams
 from gateway.commands.usage import usage
 from gateway.config import ConfigError
+from gateway.sparing import unfound
 
 KINDS = (
     "chat", "completions", "edits", "embeddings", "images", "moderations", "responses", "speech", "transcriptions",
@@ -50,6 +51,13 @@ for each in (keys, teams, budgets, usage, ledger, prices, audit, completion, db)
     main.add_command(each)
 
 
+def server() -> Callable[..., None]:
+    """What serves, without what its libraries would load for the sake of terminals, where that is installed."""
+    with unfound("rich", "pygments"):
+        from gateway.serve import run
+    return run
+
+
 @main.command()
 @click.option("--host", help="The address to listen on. Default: `server.host`.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. Default: `server.port`.")
@@ -65,8 +73,7 @@ def serve(host: str | None, port: int | None, workers: int, path: Path | None) -
     """Start the gateway. Without a REPLICATE_API_TOKEN it is on the built-in simulator, and nothing is spent."""
     # Nothing that starting makes is garbage; `run` enables it again once all has started.
     gc.disable()
-    from gateway.serve import run
-
+    run = server()
     overrides = {"REPLIGATE__SERVER__HOST": host, "REPLIGATE__SERVER__PORT": port}
     told = {name: str(value) for name, value in overrides.items() if value is not None}
     try:
