@@ -177,7 +177,7 @@ def _length(schema: Schema) -> int | None:
 
 
 def _tokens(prediction: Prediction, texts: Sequence[str]) -> int:
-    return read(prediction, "".join(texts)).input
+    return read(prediction, lambda: "".join(texts)).input
 
 
 def _plain(vector: Vector) -> Vector:

@@ -1,6 +1,7 @@
 """An answer while it happens: events in, chunks out; and the same, at once, for the whole reply."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from adapters.base import Prepared, Stamp
@@ -74,7 +75,7 @@ class Answers(Generic[C, W]):
         """What an event adds to its answer, for whoever wants that whole."""
         voice = self._voices[event.index]
         if isinstance(event, Output):
-            return _NOTHING if voice.complete else voice.hear(event.text)
+            return voice.hear(event.text)
         if isinstance(event, Failure):
             voice.failure = event
             self._failing = True
@@ -146,7 +147,7 @@ class Answers(Generic[C, W]):
             self._ended[index] = first.plus(voice.end(prediction))
 
     def _chunks(self, index: int, piece: Piece) -> list[C]:
-        if piece == _NOTHING:
+        if not piece:
             return []
         voice = self._voices[index]
         opening = [] if voice.opened else self._wording.opening(index, piece)
@@ -197,7 +198,7 @@ class Answers(Generic[C, W]):
         return [*texts, *self._unsaid, *(line for text in texts for line in text.splitlines() if len(line) >= _LINE)]
 
     def _count(self, predictions: Sequence[Prediction]) -> Counted:
-        prompts = list(map(self._told, self._requests))
+        prompts = [partial(self._told, request) for request in self._requests]
         heard = [
             counted(prediction, prompts[index // self._each_has], *voice.spoken)
             for index, (voice, prediction) in enumerate(self._each(predictions))
@@ -208,6 +209,8 @@ class Answers(Generic[C, W]):
             counted(prediction, prompts[index // size], *voice.spoken)
             for index, (voice, prediction) in self._repairs.items()
         ]
+        if len(asked) == 1 and not again:
+            return asked[0]
         # Of several prompts each is paid for, and so is that of a repair.
         return Counted(
             sum(each.input for each in (*asked, *again)),

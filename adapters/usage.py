@@ -1,7 +1,7 @@
 """How many tokens a call took: as measured, as logged, or as estimated."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Literal, NamedTuple
 
@@ -38,8 +38,9 @@ class Counted(NamedTuple):
         )
 
 
-def counted(prediction: Prediction | None, prompt: str, answer: str, thought: str = "") -> Counted:
-    """One prediction's tokens: its metrics, else its logs, else an estimate from the texts."""
+def counted(prediction: Prediction | None, prompt: Callable[[], str], answer: str, thought: str = "") -> Counted:
+    """One prediction's tokens: its metrics, else its logs, else an estimate from the texts; the prompt is asked for
+    only then."""
     metrics = prediction.metrics if prediction else None
     told = (metrics.input_tokens, metrics.output_tokens) if metrics else (None, None)
     logged = logged_tokens(prediction.logs) if prediction else {}
@@ -48,19 +49,21 @@ def counted(prediction: Prediction | None, prompt: str, answer: str, thought: st
         return Counted(told[0], told[1], thinking, "metrics")
     if "input" in logged and "output" in logged:
         return Counted(logged["input"], logged["output"], thinking, "logs")
-    return Counted(estimated(prompt), estimated(thought + answer), thinking)
+    return Counted(estimated(prompt()), estimated(thought + answer), thinking)
 
 
-def read(prediction: Prediction, prompt: str) -> Counted:
+def read(prediction: Prediction, prompt: Callable[[], str]) -> Counted:
     """The tokens of one that only reads: its metrics, else its logs, else an estimate from the text."""
     if prediction.metrics and prediction.metrics.input_tokens is not None:
         return Counted(prediction.metrics.input_tokens, 0, basis="metrics")
     logged = logged_tokens(prediction.logs)
-    return Counted(logged["input"], 0, basis="logs") if "input" in logged else Counted(estimated(prompt), 0)
+    return Counted(logged["input"], 0, basis="logs") if "input" in logged else Counted(estimated(prompt()), 0)
 
 
 def together(each: Sequence[Counted]) -> Counted:
     """Several answers to one prompt: the prompt counts once."""
+    if len(each) == 1:
+        return each[0]
     order: tuple[Basis, ...] = ("metrics", "logs", "estimated")
     return Counted(
         max((one.input for one in each), default=0),

@@ -1,6 +1,7 @@
 """What a prediction came to, in the ledger's words: how it ended, how long it took, what it made and what it cost."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from adapters.base import Prepared
 from adapters.errors import ApiError
@@ -62,9 +63,10 @@ def gone(error: ApiError, prediction: str | None) -> Settlement:
 def spoken(schema: Schema, prediction: Prediction, inputs: Inputs, said: str) -> Counted | None:
     """The tokens of a text model's prediction, or those that one for embeddings read, estimated where nobody counted;
     None for models of another kind."""
+    prompt = partial(_prompt, inputs)
     if schema.embeds:
-        return read(prediction, _prompt(inputs))
-    return counted(prediction, _prompt(inputs), said) if _speaks(schema) else None
+        return read(prediction, prompt)
+    return counted(prediction, prompt, said) if _speaks(schema) else None
 
 
 def foreseen(schema: Schema, prepared: Prepared, names: tuple[str, ...] = MAX_TOKENS) -> Estimate:

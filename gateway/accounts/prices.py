@@ -113,9 +113,11 @@ class Prices:
         """
         if free := _free(price, prediction):
             return Cost(0, free)
+        if price is None:
+            return cost_of(None, Measured())
         took = measured(prediction, images, counted)
         try:
-            held, criteria = by_metrics(price or Price(), _metrics(prediction, took))
+            held, criteria = by_metrics(price, _metrics(prediction, took))
         except Undecided as wrong:
             return Cost(None, f"unknown: {wrong}")
         cost = cost_of(held, took)

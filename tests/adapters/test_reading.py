@@ -66,7 +66,7 @@ def prediction(**more: Any) -> Prediction:
     ],
 )
 def test_tokens_come_from_metrics_then_logs_then_length(given: dict[str, Any], counts: Counted) -> None:
-    assert counted(prediction(**given), "12345678", "123456789012") == counts
+    assert counted(prediction(**given), lambda: "12345678", "123456789012") == counts
 
 
 def test_usage_adds_up_and_counts_one_prompt_once() -> None:
