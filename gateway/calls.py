@@ -20,7 +20,7 @@ from gateway.accounts.limits import Slot
 from gateway.accounts.virtualkeys import Leave
 from gateway.callers import Caller
 from gateway.config import ModelRow
-from gateway.entering import entering, late
+from gateway.entering import Entering, late
 from gateway.errors import ClientLeft, Draining
 from gateway.fallbacks import Standins, away, first_plan, passes
 from gateway.hearing import Hearing
@@ -69,7 +69,7 @@ class Call(Generic[R, K]):
         begun to be detached does not wait for its output.
         """
         caller.may_use(request.model)
-        with entering(gateway) as entrance:
+        with Entering(gateway) as entrance:
             planned, name = await entrance.run(first_plan(gateway, caller.key, kind, request))
             slot = await gateway.limits.admit(caller.key, expected(planned))
             # Asked last, with nothing awaited between this and `running`, by which a shutdown finds the call.

@@ -1,8 +1,6 @@
 """The way in: whoever is about to become a call is found by a shutdown, which then closes nothing under it."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from adapters.errors import ApiError
 from gateway.errors import Draining
@@ -10,31 +8,28 @@ from gateway.interrupting import Interruptible
 from gateway.parts import Gateway
 
 
-class _Entrant:
-    """One who is on the way in, as a shutdown knows it."""
+class Entering:
+    """For what is done before there is a call. Raises Draining where a shutdown has begun, which knows it as it knows
+    the calls that run."""
 
     id, answered = "", None
 
-    def __init__(self) -> None:
-        self.work = Interruptible()
+    def __init__(self, gateway: Gateway) -> None:
+        self._running, self._work = gateway.running, Interruptible()
         self.settled = asyncio.Event()
+        if gateway.draining:
+            raise late()
+
+    def __enter__(self) -> Interruptible:
+        self._running.add(self)
+        return self._work
+
+    def __exit__(self, *end: object) -> None:
+        self._running.discard(self)
+        self.settled.set()
 
     def interrupt(self, error: ApiError) -> None:
-        self.work.interrupt(error)
-
-
-@contextmanager
-def entering(gateway: Gateway) -> Iterator[Interruptible]:
-    """For what is done before there is a call. Raises Draining where a shutdown has begun."""
-    if gateway.draining:
-        raise late()
-    entrant = _Entrant()
-    gateway.running.add(entrant)
-    try:
-        yield entrant.work
-    finally:
-        gateway.running.discard(entrant)
-        entrant.settled.set()
+        self._work.interrupt(error)
 
 
 def late() -> Draining:

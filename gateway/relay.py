@@ -124,9 +124,10 @@ async def answered(
                 told = now()
             _stop_unwanted(call, chunks, batch)
     predictions = await call.finished(counted=call.plan.request.wants_usage)
-    async with aclosing(_repairs(call, chunks, predictions, heartbeat)) as waits:
-        async for _ in waits:
-            yield BEAT
+    if request := _repair(chunks, predictions):
+        async with aclosing(_repaired(call, chunks, predictions, request, heartbeat)) as waits:
+            async for _ in waits:
+                yield BEAT
     yield await ending(list(chunks.close(predictions)))
 
 
@@ -158,22 +159,29 @@ async def whole(call: AnyCall, prefix: str) -> msgspec.Struct:
             chunks.hear(event)
         _stop_unwanted(call, chunks, batch)
     predictions = await call.finished()
-    async for _ in _repairs(call, chunks, predictions, None):
-        pass
+    if request := _repair(chunks, predictions):
+        async for _ in _repaired(call, chunks, predictions, request, None):
+            pass
     return chunks.whole(predictions)
 
 
-async def _repairs(
-    call: AnyCall, chunks: Chunks, predictions: Sequence[Prediction], heartbeat: float | None
+def _repair(chunks: Chunks, predictions: Sequence[Prediction]) -> Any | None:
+    """What to ask again, if an answer is not of the form asked for."""
+    return chunks.repair(predictions) if _mendable(chunks) else None
+
+
+async def _repaired(
+    call: AnyCall, chunks: Chunks, predictions: Sequence[Prediction], request: Any, heartbeat: float | None
 ) -> AsyncGenerator[None]:
-    """Asks again, within the same call, for answers that are not of the form asked for; yields at each heartbeat."""
-    while _mendable(chunks) and (request := chunks.repair(predictions)):
+    """Asks that, within the same call, and whatever else is found then; yields at each heartbeat."""
+    while _mendable(chunks) and request:
         await call.again(request)
         async with aclosing(call.batches(heartbeat)) as batches:
             async for batch in batches:
                 if not batch:
                     yield None
         chunks.mend(await call.finished())
+        request = chunks.repair(predictions)
 
 
 def _mendable(chunks: Chunks) -> TypeGuard[Mendable]:

@@ -170,7 +170,8 @@ class Connection(asyncio.Protocol):
             if self._held > _MOST_HELD and not self._reading_paused:
                 self._reading_paused = True
                 self._transport.pause_reading()
-            self._tell(_News.MORE)
+            if self._waits_for is _News.MORE:
+                self._wake()
 
     def on_message_complete(self) -> None:
         if self.status < 200:

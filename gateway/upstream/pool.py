@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -48,17 +48,9 @@ class Pool:
         self.give_back(asked, connection)
         return reply
 
-    @asynccontextmanager
-    async def open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience
-    ) -> AsyncIterator[Connection]:
+    def open(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience) -> "Lent":
         """A reply whose head is there, to be read as it comes."""
-        asked = written(method, url, headers, body)
-        connection = await self.carried(asked, patience, Connection.begun)
-        try:
-            yield connection
-        finally:
-            self.give_back(asked, connection)
+        return Lent(self, written(method, url, headers, body), patience)
 
     def give_back(self, asked: Asked, connection: Connection) -> None:
         """Whose reply was whole is used again; another is closed."""
@@ -161,6 +153,21 @@ class Pool:
             idle.pop(connection, None)
             if not idle:
                 del self._idle[place]
+
+
+class Lent:
+    """A connection from the head of a reply on, for as long as it is read."""
+
+    def __init__(self, pool: Pool, asked: Asked, patience: Patience) -> None:
+        self._pool, self._asked, self._patience = pool, asked, patience
+        self._connection: Connection
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._pool.carried(self._asked, self._patience, Connection.begun)
+        return self._connection
+
+    async def __aexit__(self, *end: object) -> None:
+        self._pool.give_back(self._asked, self._connection)
 
 
 def written(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Asked:

@@ -149,7 +149,7 @@ class _Watch:
             # An output that is there already may be all of it, whatever the status says (api.md §4.3).
             if self._known.output is not None and not self._known.final:
                 self._known = await waiting.measured(self._upstream, self._known)
-            for rung in (self._ended, self._streamed, self._polled):
+            for rung in (self._ended,) if self._known.final else (self._streamed, self._polled):
                 async with aclosing(rung()) as batches:
                     async for batch in batches:
                         self._heard(batch)
@@ -167,8 +167,7 @@ class _Watch:
         self._told(texts, done)
 
     async def _ended(self) -> AsyncGenerator[list[Event]]:
-        if self._known.final:
-            yield self._ending()
+        yield self._ending()
 
     async def _streamed(self) -> AsyncGenerator[list[Event]]:
         url, cursor, useless, hasty = self._known.urls.stream, Cursor(), 0, 0
