@@ -47,7 +47,7 @@ from gateway.api import (
     videos,
     webhooks,
 )
-from gateway.api.crossing import only_pages
+from gateway.api.doors import open_doors
 from gateway.api.identity import Identified
 from gateway.api.intended import Intended
 from gateway.api.paths import Slashed
@@ -144,7 +144,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    only_pages(app)
+    open_doors(app)
     return Identified(Intended(Slashed(app), gateway))
 
 

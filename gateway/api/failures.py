@@ -59,6 +59,13 @@ def on_surprise(request: Asked, error: Exception) -> Response[bytes]:
     return failure(InternalError("The gateway had an error while processing your request."))
 
 
+def shown(request: Asked, error: Exception) -> Response[bytes]:
+    """Whatever it is."""
+    if isinstance(error, ApiError):
+        return on_api_error(request, error)
+    return on_http_error(request, error) if isinstance(error, HTTPException) else on_surprise(request, error)
+
+
 HANDLERS: dict[int | type[Exception], Callable[[Any, Any], Response[Any]]] = {
     ApiError: on_api_error,
     HTTPException: on_http_error,

@@ -1,7 +1,7 @@
 """A request's headers, read once for all who ask."""
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from litestar.types import Scope
 
@@ -10,10 +10,10 @@ _KEY: Final = "repligate.headers"
 
 def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
     """By their names in lower case; of one that came several times, the first."""
-    kept = cast(dict[str, Any], scope)
-    if _KEY not in kept:
-        kept[_KEY] = dict(reversed(list(scope["headers"])))
-    found: Mapping[bytes, bytes] = kept[_KEY]
+    kept: Any = scope
+    found: Mapping[bytes, bytes] | None = kept.get(_KEY)
+    if found is None:
+        found = kept[_KEY] = dict(reversed(list(scope["headers"])))
     return found
 
 

@@ -163,6 +163,8 @@ def told(call: AnyCall) -> dict[str, str]:
 def _listed(names: Sequence[str]) -> str:
     """Names that clients wrote, as a header can carry them: percent-encoded where they are not plain ASCII, and no
     more than proxies let through."""
+    if not names:
+        return ""
     shown = [quote(name[:_LONGEST_NAME], safe=_PLAIN, errors="replace") for name in names[:_MOST_NAMES]]
     more = len(names) - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more else shown)

@@ -7,6 +7,7 @@ from litestar import Request
 from litestar.datastructures import State, UploadFile
 from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import Scope
 from msgspec import Struct
 
 from adapters.errors import InvalidRequest
@@ -30,7 +31,8 @@ Asked = Request[Any, Any, State]
 
 def gateway_of(request: Asked) -> Gateway:
     """The parts this app was created with."""
-    return cast(Gateway, request.app.state["gateway"])
+    gateway: Gateway = request.app.state["gateway"]
+    return gateway
 
 
 async def authenticated(request: Asked) -> Caller:
@@ -85,15 +87,15 @@ async def body_of(request: Asked) -> bytes:
 
 async def decoded(request: Asked, kind: type[W]) -> W:
     """Its body as a struct, be it JSON or a form with files. Raises InvalidRequest, ClientLeft."""
-    if not has_form(request):
+    if not has_form(request.scope):
         return decode(await body_of(request), kind)
     form = await form_of(request)
     return decode_form({name: [await _whole(each) for each in values] for name, values in form.items()}, kind)
 
 
-def has_form(request: Asked) -> bool:
+def has_form(scope: Scope) -> bool:
     """Whether its body says to be a form with files."""
-    return header(request.scope, "content-type").partition(";")[0].strip().lower() == "multipart/form-data"
+    return header(scope, "content-type").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 async def form_of(request: Asked) -> Mapping[str, Sequence[str | UploadFile]]:

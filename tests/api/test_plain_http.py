@@ -181,6 +181,25 @@ def test_browsers_can_read_errors_and_the_headers_of_answers(gateway: Served) ->
             assert shown - {"x-accel-buffering"} <= set(exposed.split(", "))
 
 
+@pytest.mark.parametrize("content", [body(), body(model="no/model"), body(temperature=9), b"{", b"[]", b""])
+def test_the_short_way_to_a_handler_answers_as_litestars_does(gateway: Served, content: bytes) -> None:
+    """Pages of another origin come by all of Litestar, others do not."""
+    told = []
+    with gateway.http() as http:
+        for headers in ({}, {"origin": "http://app.example"}):
+            reply = http.post("/v1/chat/completions", content=content, headers=headers)
+            shown = {name for name in reply.headers if not name.startswith("access-control-")} - {"vary"}
+            told.append((reply.status_code, shown, reply.json().get("error")))
+    assert told[0] == told[1]
+
+
+def test_a_host_that_is_none_is_refused_wherever_it_asks(gateway: Served) -> None:
+    for path in ("/v1/chat/completions", "/v1/files"):
+        with closing(Wire(gateway)) as wire:
+            wire.send(f"POST {path} HTTP/1.1\r\nhost: a b\r\ncontent-length: 0\r\n\r\n".encode())
+            assert wire.reply()[0] == 400
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="packets are counted by Linux")
 def test_the_head_of_an_answer_comes_together_with_its_body(gateway: Served) -> None:
     content = body()
