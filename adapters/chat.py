@@ -87,6 +87,12 @@ STANDARD: Table = {
 }
 """Parameters that become inputs, and those that only have names here; `docs/models.md` says why of each."""
 
+_TRIVIAL: Mapping[str, tuple[object, ...]] = {
+    "service_tier": ("auto", "default"),
+    "metadata": ({},),
+    "logit_bias": ({},),
+}
+
 
 class ChatAdapter(Adapter, frozen=True, kw_only=True):
     """Translates chat completions for a family. `thinking`: the template opens the model's thoughts before it.
@@ -183,15 +189,10 @@ class ChatAdapter(Adapter, frozen=True, kw_only=True):
 def _parameters(request: ChatRequest) -> Mapping[str, Any]:
     """Knobs that are set to something; what asks for nothing special is granted without a word."""
     options = request.stream_options
-    nothing: tuple[object, ...] = ({},)
-    trivial = {
-        "service_tier": ("auto", "default"),
-        "metadata": nothing,
-        "logit_bias": nothing,
-    }
-    given = {name: getattr(request, name, None) for name in STANDARD}
-    given["stream_options.include_obfuscation"] = (options and options.include_obfuscation) or None
-    return {name: value for name, value in given.items() if value not in trivial.get(name, ())}
+    given = {name: value for name in STANDARD if (value := getattr(request, name, None)) is not None}
+    if options and options.include_obfuscation:
+        given["stream_options.include_obfuscation"] = True
+    return {name: value for name, value in given.items() if value not in _TRIVIAL.get(name, ())}
 
 
 def _refuse_features(request: ChatRequest) -> None:

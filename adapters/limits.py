@@ -28,8 +28,7 @@ def limited(draft: Draft, request: ChatRequest, schema: Schema, names: tuple[str
     """Places the client's limit. A model whose least limit is above it is given that, and a model without any none:
     the answer is then cut here, by estimate, and the client told that its limit was adjusted."""
     limit = request.limit
-    usable = [given for given in map(schema.get, names) if given and given.kind in ("integer", "number", "any")]
-    found = next(iter(usable), None)
+    found = schema.known(_counting) if names is MAX_TOKENS else _counting(schema, names)
     if limit is None:
         _widen(draft, found)
         return Reading()
@@ -42,6 +41,11 @@ def limited(draft: Draft, request: ChatRequest, schema: Schema, names: tuple[str
     draft.put(parameter, {found.name: fit.value})
     _leave_room(draft, schema, fit.value)
     return Reading(limit=min(limit, fit.value), cut=fit.value > limit)
+
+
+def _counting(schema: Schema, names: tuple[str, ...] = MAX_TOKENS) -> Input | None:
+    usable = (given for given in map(schema.get, names) if given and given.kind in ("integer", "number", "any"))
+    return next(usable, None)
 
 
 def _widen(draft: Draft, found: Input | None) -> None:

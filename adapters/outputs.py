@@ -14,6 +14,8 @@ def text_of(output: Any) -> str:
         return ""
     if isinstance(output, str):
         return output
+    if isinstance(output, list) and set(map(type, output)) <= {str}:
+        return "".join(output)
     if isinstance(output, list) and not any(isinstance(each, (dict, list)) for each in output):
         return "".join(each if isinstance(each, str) else _json(each) for each in output if each is not None)
     if isinstance(output, list):

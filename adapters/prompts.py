@@ -239,8 +239,9 @@ def _mentioning(talk: Conversation, mentions: list[str]) -> Conversation:
 def _files(talk: Conversation, schema: Schema, manner: Manner) -> tuple[Inputs, list[str]]:
     inputs: Inputs = {}
     names: list[str] = []
-    for medium in ("image", "audio", "video", "file"):
-        given = [each for each in talk.files if each.medium == medium]
+    attached = talk.files
+    for medium in ("image", "audio", "video", "file") if attached else ():
+        given = [each for each in attached if each.medium == medium]
         if given:
             inputs |= _attached(given, places_for(schema, medium, manner.images), names)
     for needed in schema.files:

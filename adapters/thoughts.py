@@ -19,6 +19,7 @@ _TAGS = {
 }
 _BRIDGES = ("<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>")
 """What may stand before an answer and is no part of it."""
+_FIRST = frozenset(mark[0] for mark in (*_TAGS, *_BRIDGES))
 _USUAL = "</think>"
 
 
@@ -73,6 +74,8 @@ class Thoughts:
         if self.over or (last and not bare):
             text, self._held = "" if self._thought else self._held, ""
             return text
+        if bare and bare[0] not in _FIRST:
+            return self._answer(bare)
         for tag, close in _TAGS.items():
             if bare.startswith(tag):
                 self._held, self._close = bare[len(tag) :], close
@@ -83,6 +86,9 @@ class Thoughts:
             return ""
         if not last and any(mark.startswith(bare) for mark in (*_TAGS, *_BRIDGES)):
             return ""
+        return self._answer(bare)
+
+    def _answer(self, bare: str) -> str:
         text, self._held, self.over = bare if self._thought else self._held, "", True
         return text
 

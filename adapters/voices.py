@@ -28,7 +28,13 @@ class Piece(Struct, frozen=True):
 
     def plus(self, more: "Piece") -> "Piece":
         """Both, one after the other."""
-        return joined([self, more])
+        return joined([self, more]) if self and more else self or more
+
+    def __bool__(self) -> bool:
+        return bool(self.answer or self.thought or self.refusal or self.calls)
+
+
+_NOTHING = Piece()
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
@@ -109,7 +115,9 @@ class Voice:
         return (self.said if formed else self.shown.answer), self.shown.thought
 
     def hear(self, text: str) -> Piece:
-        """What is certain now that `text` has come."""
+        """What is certain now that `text` has come; nothing once the answer is complete."""
+        if not self._plain and self.complete:
+            return _NOTHING
         self.raw.append(text)
         if self._plain and self._thoughts.over:
             piece = Piece("", text)

@@ -1,6 +1,7 @@
 """Replicate's side: model refs, predictions, metrics, and what a stream says."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw, Struct, field
@@ -10,6 +11,9 @@ FINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_REMEMBERED = 4096
+"""Of the same few names all requests speak."""
 
 Inputs = dict[str, Any]
 """What a prediction is created with: the one open dictionary."""
@@ -26,17 +30,7 @@ class ModelRef(Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "ModelRef":
         """Raises ValueError for anything that is none of the four forms."""
-        if _VERSION.fullmatch(text):
-            return cls(version=text)
-        path, _, version = text.partition(":")
-        if version and not _VERSION.fullmatch(version):
-            raise ValueError(f"the version in {text!r} is not 64 hexadecimal digits")
-        parts = path.split("/")
-        if len(parts) == 3 and parts[0] == "deployments" and not version:
-            owner, name = _named(parts[1:], text)
-            return cls(owner, name, deployment=True)
-        owner, name = _named(parts, text)
-        return cls(owner, name, version=version or None)
+        return _parsed(text)
 
     @property
     def path(self) -> str:
@@ -46,7 +40,24 @@ class ModelRef(Struct, frozen=True):
     def __str__(self) -> str:
         if self.deployment:
             return f"deployments/{self.path}"
-        return ":".join(part for part in (self.path, self.version) if part)
+        if self.version is None:
+            return self.path
+        return f"{self.path}:{self.version}" if self.path else self.version
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(text: str) -> ModelRef:
+    if _VERSION.fullmatch(text):
+        return ModelRef(version=text)
+    path, _, version = text.partition(":")
+    if version and not _VERSION.fullmatch(version):
+        raise ValueError(f"the version in {text!r} is not 64 hexadecimal digits")
+    parts = path.split("/")
+    if len(parts) == 3 and parts[0] == "deployments" and not version:
+        owner, name = _named(parts[1:], text)
+        return ModelRef(owner, name, deployment=True)
+    owner, name = _named(parts, text)
+    return ModelRef(owner, name, version=version or None)
 
 
 def _named(parts: list[str], text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Final, Unpack
+from typing import Unpack
 
 from cachetools import TTLCache
 from msgspec.structs import replace
@@ -45,13 +45,6 @@ CACHED_SECONDS = 1.0
 
 _LONGEST = 256
 _HOW = "send it as 'Authorization: Bearer sk-…'; `repligate keys create NAME` makes one."
-
-
-class _Unasked:
-    """Stands for what the cache does not hold: None there means a key that does not exist."""
-
-
-_UNASKED: Final = _Unasked()
 
 
 class CannotRotate(Conflict):
@@ -179,12 +172,12 @@ class Keys:
         return key
 
     async def _found(self, hashed: str) -> VirtualKey | None:
-        known = self._known.get(hashed, _UNASKED)
-        if not isinstance(known, _Unasked):
-            return known
-        # One question per key at a time, which outlives whoever asked first.
-        asking = self._asking.get(hashed)
+        try:
+            return self._known[hashed]  # None is a key that does not exist
+        except KeyError:
+            asking = self._asking.get(hashed)
         if asking is None:
+            # One question per key at a time, which outlives whoever asked first.
             asking = self._asking[hashed] = asyncio.create_task(self._ask(hashed))
             asking.add_done_callback(lambda _: self._asking.pop(hashed, None))
         return await asyncio.shield(asking)

@@ -59,9 +59,10 @@ class Schemas:
     async def get(self, ref: ModelRef) -> Model:
         """The model; one that is due is read again behind the caller's back. Raises ApiError."""
         key = str(ref)
-        if reason := self._unknown.get(key):
+        kept = self._kept.get(key)
+        if kept is None and (reason := self._unknown.get(key)):
             raise UnknownModel(reason)
-        kept = self._kept.get(key) or await self._taken_down(ref)
+        kept = kept or await self._taken_down(ref)
         if kept is None:
             return await asyncio.shield(self._flight(ref))
         if self._clock() >= kept.again_at:
