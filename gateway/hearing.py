@@ -35,7 +35,8 @@ class Hearing:
         self._first_by = None if first is None else asyncio.get_running_loop().time() + first
         self._deadline = asyncio.get_running_loop().time() + seconds + NEWS_SECONDS
         self._pumps: list[asyncio.Task[None]] = []
-        self._heard: deque[Event | Exception | None] = deque()
+        self._heard: deque[list[Event] | Exception | None] = deque()
+        self._ahead = 0
         self._reader: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._speaking = len(speakers)
@@ -73,19 +74,20 @@ class Hearing:
         try:
             async with aclosing(speaker.batches(index)) as batches:
                 async for batch in batches:
-                    while len(self._heard) >= AHEAD:
+                    while self._ahead >= AHEAD:
                         self._room.clear()
                         await self._room.wait()
-                    self._tell(*batch)
+                    self._ahead += len(batch)
+                    self._tell(batch)
         except Exception as error:  # noqa: BLE001 - carried to the reader, who raises it
             self._tell(error)
         finally:
             self._tell(None)
 
-    def _tell(self, *words: Event | Exception | None) -> None:
-        if self._first_by is not None and any(isinstance(word, Output) for word in words):
+    def _tell(self, word: list[Event] | Exception | None) -> None:
+        if self._first_by is not None and isinstance(word, list) and any(isinstance(each, Output) for each in word):
             self._first_by = None
-        self._heard += words
+        self._heard.append(word)
         self._wake()
 
     def _wake(self) -> None:
@@ -118,6 +120,7 @@ class Hearing:
             if word is None:
                 self._speaking -= 1
             else:
-                batch.append(word)
+                batch = [*batch, *word] if batch else word
+        self._ahead -= len(batch)
         self._room.set()
         return batch
