@@ -7,7 +7,7 @@ from gateway.accounts.virtualkeys import Leave
 from gateway.tariffs import Price
 
 
-class Opening(Struct, frozen=True, kw_only=True):
+class Opening(Struct, frozen=True, kw_only=True, gc=False):
     """A call about to create predictions, one for each of `digests` (hashes of their inputs).
 
     `reserved` is in micro-dollars, one amount for each prediction, None where it cannot be foreseen; `unpriced` is what
@@ -34,7 +34,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     leave: Leave = "cancel"
 
 
-class Reservation(Struct, frozen=True):
+class Reservation(Struct, frozen=True, gc=False):
     """The entries of a call, one per prediction in the order of the digests, and all the micro-dollars held: None where
     not all could be foreseen; `unforeseen` says what became of those. `budgets` are those concerned, with this call.
     """
@@ -46,7 +46,7 @@ class Reservation(Struct, frozen=True):
     unforeseen: str = ""
 
 
-class Settlement(Struct, frozen=True, kw_only=True):
+class Settlement(Struct, frozen=True, kw_only=True, gc=False):
     """How a prediction ended: Replicate's final status, or our word where none was created; durations in seconds.
 
     `cost` is in whole micro-dollars, None where it is not known; `basis` says what it was computed from.

@@ -29,7 +29,7 @@ MOST_ROOTS = 10_000
 _OLDER = Prepared(select(keys.c.rotated_from).where(keys.c.id == bindparam("of", type_=String)))
 
 
-class Hold(Struct, frozen=True):
+class Hold(Struct, frozen=True, gc=False):
     """What is held for a call: micro-dollars for each prediction (None where nobody knows and nothing is assumed), the
     day it counts on, and how the budgets concerned stand with it."""
 
@@ -94,7 +94,7 @@ class Holds:
             after = replace(budget, reserved=max(0, budget.reserved - entry.held), spent=budget.spent + spent)
             marks = after.untold(after.passed(after.spent))
             crossed += [(after, mark) for mark in marks]
-            tally.move([replace(after, told=after.telling(marks))])
+            tally.move([replace(after, told=after.telling(marks)) if marks else after])
         return crossed
 
     def add(self, connection: Connection, tally: Tally, entry: "Booked") -> None:
@@ -143,7 +143,7 @@ class Holds:
         return root
 
 
-class Booked(Struct, frozen=True):
+class Booked(Struct, frozen=True, gc=False):
     """Of an entry: what its budgets are found by, and what is held for it."""
 
     key: str

@@ -33,7 +33,7 @@ class Opened(Struct, frozen=True, tag="open"):
         return tuple(row["id"] for row in self.rows)
 
 
-class Created(Struct, frozen=True, tag="created"):
+class Created(Struct, frozen=True, tag="created", gc=False):
     """Which prediction was made for an entry, and when, in unix milliseconds."""
 
     entry: str
@@ -45,7 +45,7 @@ class Created(Struct, frozen=True, tag="created"):
         return (self.entry, self.prediction)
 
 
-class Settled(Struct, frozen=True, tag="settled"):
+class Settled(Struct, frozen=True, tag="settled", gc=False):
     """How an entry's prediction ended, and when it was told, in unix seconds."""
 
     entry: str

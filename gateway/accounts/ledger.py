@@ -21,8 +21,9 @@ from gateway.accounts.exports import LedgerLine, Page, page_of
 from gateway.accounts.holds import Hold, Holds, unasked
 from gateway.accounts.journaling import Created, Journaling, Line, Opened, Settled, UnknownEntry
 from gateway.accounts.moments import milliseconds
-from gateway.accounts.postings import Admission, Postings, kept, rows_of, storable
+from gateway.accounts.postings import Admission, Postings
 from gateway.accounts.pruning import pruned_before
+from gateway.accounts.rows import kept, rows_of, storable
 from gateway.accounts.totals import By, Difference, Within
 from gateway.errors import BudgetSpent, StoreError
 from gateway.store.journal import Journal
@@ -223,7 +224,7 @@ class Ledger:
                 log.warning("the books are away: kept in the journal", reason=away.reason)
         assert self._journaling
         hold = unasked(opening, now)
-        await self._journaling.keep(Opened(self.owner, list(rows_of(opening, ids, hold, now)), opening.leave))
+        await self._journaling.keep(Opened(self.owner, rows_of(opening, ids, hold, now), opening.leave))
         return hold
 
     async def _note_refusal(self, refused: BudgetSpent, now: float) -> None:

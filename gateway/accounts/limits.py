@@ -55,12 +55,11 @@ class Limits:
         return await self.limiter.admit(scopes, estimate) if scopes else _FREE
 
     def _scopes(self, key: VirtualKey) -> Iterator[Scope]:
-        own = _over(key.limits, self.defaults)
+        own = _over(key.limits, self.defaults) if key.limits else self.defaults
         if own != _UNLIMITED:
             # A key and its successor share one meter: while they overlap, they are one.
             yield Scope("key", key.first or key.id, own)
-        shared = _over(key.team_limits, _UNLIMITED)
-        if key.team and shared != _UNLIMITED:
+        if key.team and key.team_limits and (shared := _over(key.team_limits, _UNLIMITED)) != _UNLIMITED:
             yield Scope("team", key.team, shared)
 
 
@@ -81,7 +80,7 @@ _FREE = _Free()
 
 
 @lru_cache(maxsize=10_000)
-def _over(own: KeyLimits | None, defaults: LimitsConfig) -> LimitsConfig:
+def _over(own: KeyLimits, defaults: LimitsConfig) -> LimitsConfig:
     """What the key says itself, on top of what holds for all."""
     told = {name: getattr(own, name, None) for name in LimitsConfig.__struct_fields__}
     return msgspec.structs.replace(defaults, **{name: limit for name, limit in told.items() if limit is not None})

@@ -31,7 +31,8 @@ class Meter:
 
     def turn(self, now: int) -> None:
         """Time has gone on until now."""
-        self.level = max(0, self.level - (now - self.at) * self.limit)
+        if self.level:
+            self.level = max(0, self.level - (now - self.at) * self.limit)
         self.at = now
 
     @property
@@ -52,6 +53,10 @@ class Meter:
     def wait(self, amount: int) -> int:
         """Nanoseconds until this many units fit, to the nanosecond; they must be no more than the limit."""
         return max(0, -(-(self.level + (amount - self.limit) * MINUTE) // self.limit)) if amount else 0
+
+    def fits(self, amount: int) -> bool:
+        """Whether this many units fit now."""
+        return not amount or self.level + amount * MINUTE <= self.limit * MINUTE
 
     def add(self, amount: int) -> None:
         """Uses this many units, for good."""

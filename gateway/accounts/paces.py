@@ -18,17 +18,21 @@ class Paces:
     def __init__(self, lease_seconds: float, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._lease, self._clock = round(lease_seconds * 10**9), clock
         self._paces: dict[str, _Pace] = {}
+        self._added = 0
 
     async def admit(self, scopes: Sequence[Scope], estimate: Estimate) -> "Place":
         """A place under all these limits, or RateLimited; nothing is awaited, so that all is one step."""
         now = self._clock()
-        self._forget_idle(now, 2 * len(scopes))
-        paces = [self._pace(scope, now) for scope in scopes]
-        wants = [wanted_of(estimate, scope.limits) for scope in scopes]
-        if obstacles := [each for pace, want in zip(paces, wants, strict=True) for each in pace.obstacles(want)]:
+        # Two are looked at for each that is added: whoever is idle is found, and nobody waits for a sweep.
+        looks, self._added = len(scopes) + self._added, 0
+        self._forget_idle(now, looks)
+        wants = [(self._pace(scope, now), wanted_of(estimate, scope.limits)) for scope in scopes]
+        paces = [pace for pace, _ in wants]
+        if not all(pace.fits(want) for pace, want in wants):
+            obstacles = [each for pace, want in wants for each in pace.obstacles(want)]
             raise refusal(obstacles, [each for pace in paces for each in pace.standings()])
         place = Place(self._clock, paces)
-        for pace, want in zip(paces, wants, strict=True):
+        for pace, want in wants:
             pace.give(place, want, now + self._lease)
         return place
 
@@ -41,12 +45,12 @@ class Paces:
         pace = self._paces.get(name)
         if pace is None:
             pace = self._paces[name] = _Pace(scope)
+            self._added += 1
         pace.turn(now)
         pace.adopt(scope.limits, now)
         return pace
 
     def _forget_idle(self, now: int, most: int) -> None:
-        # Two are looked at for each that may be added: whoever is idle is found, and nobody waits for a sweep.
         for _ in range(min(most, len(self._paces))):
             name = next(iter(self._paces))
             pace = self._paces.pop(name)
@@ -65,7 +69,7 @@ class Place:
     def settle(self, tokens: int, images: int) -> None:
         """The call came to this much: what was estimated beyond it is given back, what it took beyond is used."""
         for pace in self._turned():
-            pace.settle(self, {"tokens": tokens, "images": images})
+            pace.settle(self, tokens, images)
 
     def vacate(self) -> None:
         """Another call may have the place; what this one uses is still open."""
@@ -109,7 +113,7 @@ class _Pace:
 
     def adopt(self, limits: LimitsConfig, now: int) -> None:
         """These limits hold from now on; what was used stays used."""
-        if limits == self._limits:
+        if limits is self._limits or limits == self._limits:
             return
         self._limits = limits
         for rate in RATES:
@@ -120,6 +124,14 @@ class _Pace:
                 self._meters[rate].limit = limit
             else:
                 self._meters[rate] = Meter(limit, now)
+
+    def fits(self, wanted: dict[Rate, int]) -> bool:
+        """Whether so much fits now."""
+        most = self._limits.calls_at_once
+        for rate, meter in self._meters.items():
+            if not meter.fits(wanted[rate]):
+                return False
+        return not most or len(self._places) < most
 
     def obstacles(self, wanted: dict[Rate, int]) -> Iterator[Obstacle]:
         """Why so much does not fit now."""
@@ -135,14 +147,20 @@ class _Pace:
 
     def give(self, place: Place, wanted: dict[Rate, int], until: int) -> None:
         """The place is one of this pace's, which uses so much until it is settled."""
-        self._holds[place] = {rate: (meter, meter.hold(wanted[rate])) for rate, meter in self._meters.items()}
         self._places[place] = until
+        holds = self._holds[place] = dict[Rate, tuple[Meter, Hold]]()
+        for rate, meter in self._meters.items():
+            if rate == "requests":
+                meter.add(1)  # a request is one, whatever becomes of it
+            else:
+                holds[rate] = meter, meter.hold(wanted[rate])
 
-    def settle(self, place: Place, real: dict[Rate, int]) -> None:
+    def settle(self, place: Place, tokens: int, images: int) -> None:
         holds = self._holds.get(place, {})
-        for rate in real.keys() & holds.keys():
-            meter, hold = holds.pop(rate)
-            meter.settle(hold, real[rate])
+        if held := holds.pop("tokens", None):
+            held[0].settle(held[1], tokens)
+        if held := holds.pop("images", None):
+            held[0].settle(held[1], images)
 
     def vacate(self, place: Place) -> None:
         self._places.pop(place, None)

@@ -24,7 +24,7 @@ _NAMES = {
 _OWNERS: Mapping[Whose, str] = {"key": "this key", "team": "this key's team"}
 
 
-class Estimate(Struct, frozen=True):
+class Estimate(Struct, frozen=True, gc=False):
     """What a call may come to, as far as can be told before it runs. `assumed` tokens the model may say by its own
     lights: they are held as far as they fit, for nobody asked for them."""
 
@@ -33,7 +33,7 @@ class Estimate(Struct, frozen=True):
     assumed: int = 0
 
 
-class Scope(Struct, frozen=True):
+class Scope(Struct, frozen=True, gc=False):
     """Whose limits a call has to keep to, and which they are."""
 
     whose: Whose

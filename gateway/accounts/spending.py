@@ -20,7 +20,7 @@ _BITS: dict[Mark, int] = {"soft": 1, "near": 2, "spent": 4}
 _EVERY: dict[Period, str] = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
 
 
-class Budget(Struct, frozen=True):
+class Budget(Struct, frozen=True, gc=False):
     """So many micro-dollars in each period: `soft` to warn at, `hard` to stop at. `subject` is a key's id, a team, or a
     glob over models; `day` begins the window that `reserved` and `spent` are of; `told` has a bit for each passed mark.
     """

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, String, and_, bindparam, or_, select
 
 from gateway.accounts.spending import Budget
-from gateway.store.prepared import Prepared, Several
+from gateway.store.prepared import Prepared, Row, Several
 from gateway.store.tables import budgets
 
 FIELDS = tuple(budgets.c[name] for name in Budget.__struct_fields__)
@@ -25,6 +25,10 @@ def _concerning(roots: Sequence[BindParameter[str]], teams: Sequence[BindParamet
 
 
 _CONCERNED = Several(_concerning)
+FEW = 16
+"""So many budgets are read whole sooner than those of some keys and teams are looked for."""
+
+_FIRST = Prepared(select(*FIELDS).limit(FEW + 1))
 _MOVE = Prepared(
     budgets.update()
     .values({name: bindparam(f"new_{name}", type_=budgets.c[name].type) for name in _CHANGING})
@@ -37,16 +41,25 @@ class Tally:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._whole: bool | None = None
         self._known: set[tuple[str, str | None]] = set()
         self._budgets: dict[str, Budget] = {}
         self._moved: set[str] = set()
 
     def read(self, whose: set[tuple[str, str | None]]) -> None:
         """The budgets of these keys and teams are at hand; those that are already stand as they do here."""
-        if new := whose - self._known:
+        if self._whole is None:
+            found = _FIRST.run(self._connection).fetchall()
+            self._whole = len(found) <= FEW
+            if self._whole:
+                self._add(found)
+        if not self._whole and (new := whose - self._known):
             self._known |= new
-            found = _CONCERNED.run(self._connection, list(new))
-            self._budgets = {row[0]: self._budgets.get(row[0]) or Budget(*row) for row in found} | self._budgets
+            self._add(_CONCERNED.run(self._connection, list(new)))
+
+    def _add(self, found: Iterable[Row]) -> None:
+        new = {row[0]: self._budgets.get(row[0]) or Budget(*row) for row in found}
+        self._budgets = dict(sorted((self._budgets | new).items()))
 
     @property
     def empty(self) -> bool:
@@ -56,8 +69,7 @@ class Tally:
     def all_of(self, root: str, team: str | None) -> list[Budget]:
         """Those of one key and its team, as they stand now, in the order of their ids."""
         subjects = {"key": root, "team": team}
-        its = [each for each in self._budgets.values() if subjects.get(each.scope, each.subject) == each.subject]
-        return sorted(its, key=lambda budget: budget.id)
+        return [each for each in self._budgets.values() if subjects.get(each.scope, each.subject) == each.subject]
 
     def concerned(self, root: str, team: str | None, model: str, ref: str) -> list[Budget]:
         """Of those, the ones that a call of this model counts in."""

@@ -25,8 +25,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from gateway.accounts.entries import UsageLine
-from gateway.store.prepared import Prepared, adding
+from gateway.accounts.entries import Settlement, UsageLine
+from gateway.store.prepared import Adding
 from gateway.store.tables import entries, keys, settlements, tag_totals, teams, totals
 
 DAY = 86_400
@@ -54,54 +54,55 @@ class Difference(Struct, frozen=True, kw_only=True):
     missing: Mapping[str, int]
 
 
-def _adding(table: Table) -> Prepared:
+def _adding(table: Table) -> Adding:
     kept = ", ".join(column.name for column in table.primary_key)
     added = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in SUMMED)
-    return adding(table, f"({kept}) DO UPDATE SET {added}")
+    return Adding(table, conflict=f"({kept}) DO UPDATE SET {added}")
 
 
 _ADD, _ADD_TAG = _adding(totals), _adding(tag_totals)
+Summed = tuple[int, ...]
+"""In the order of `SUMMED`."""
 
 
 class Sums:
     """What new lines of the settlements add, for the transaction that writes the lines."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[Any, ...], tuple[int, ...]] = {}
-        self._tags: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        self._lines: dict[tuple[Any, ...], Summed] = {}
+        self._tags: dict[tuple[Any, ...], Summed] = {}
 
-    def add(self, line: Mapping[str, Any], tags: Iterable[str]) -> None:
-        """One more line."""
-        sums = _summed(line)
-        _add(self._lines, (line["day"], line["key"], line["team"] or "", line["model"]), sums)
+    def add(self, of: tuple[int, str, str, str], more: Summed, tags: Iterable[str]) -> None:
+        """One more line, of this day, key, team (empty where there is none) and model."""
+        _add(self._lines, of, more)
         for tag in set(tags):
-            _add(self._tags, (tag, line["day"]), sums)
+            _add(self._tags, (tag, of[0]), more)
 
     def write(self, connection: Connection) -> None:
         """All of it into the books."""
-        for add_all, table, sums in ((_ADD, totals, self._lines), (_ADD_TAG, tag_totals, self._tags)):
-            names = [column.name for column in table.c]
-            add_all.run_each(connection, [dict(zip(names, (*of, *added), strict=True)) for of, added in sums.items()])
+        for add_all, sums in ((_ADD, self._lines), (_ADD_TAG, self._tags)):
+            add_all.run(connection, [(*of, *added) for of, added in sums.items()])
 
 
-def _add(sums: dict[tuple[Any, ...], tuple[int, ...]], of: tuple[Any, ...], more: tuple[int, ...]) -> None:
+def _add(sums: dict[tuple[Any, ...], Summed], of: tuple[Any, ...], more: Summed) -> None:
     before = sums.get(of)
     sums[of] = tuple(map(add, before, more)) if before else more
 
 
-def _summed(line: Mapping[str, Any]) -> tuple[int, ...]:
-    """In the order of `SUMMED`."""
+def summed(seq: int, settlement: Settlement) -> Summed:
+    """What a settlement adds; `seq` is the number of its entry within its call."""
+    cost = settlement.cost
     return (
-        int(line["seq"] == 0),
+        int(seq == 0),
         1,
-        int(line["status"] != "succeeded"),
-        int(line["estimated"]),
-        int(line["cost"] is not None),
-        line["tokens_in"] or 0,
-        line["tokens_out"] or 0,
-        line["images"] or 0,
-        int((line["run_seconds"] or 0) * 1_000_000 + 0.5),
-        line["cost"] or 0,
+        int(settlement.status != "succeeded"),
+        int(settlement.estimated),
+        int(cost is not None),
+        settlement.tokens_in or 0,
+        settlement.tokens_out or 0,
+        settlement.images or 0,
+        int((settlement.run_seconds or 0) * 1_000_000 + 0.5),
+        cost or 0,
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.config import Config, ConfigError
 from gateway.errors import StoreError
+from gateway.store.prepared import Prepared
 
 log = structlog.get_logger()
 
@@ -25,6 +26,9 @@ _WATCHED = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2
     "tcp_user_timeout": 10_000
 }
 """A server that vanished without a word is missed within seconds: calls wait for it."""
+
+_SQLITE = {"timeout": PATIENCE_SECONDS, "check_same_thread": False, "cached_statements": 512}
+"""Those that add several rows have a text for each of some numbers of rows, and all of them stay prepared."""
 
 _READ_ONLY = "25006"
 """What PostgreSQL says of a transaction that may not write."""
@@ -113,9 +117,9 @@ def _make_file(path: Path) -> None:
 def _engine(url: URL, size: int, begin: str, pragmas: tuple[str, ...]) -> Engine:
     common: dict[str, Any] = {"pool_size": size, "max_overflow": 0, "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": PATIENCE_SECONDS, "check_same_thread": False}, **common)
+        engine = create_engine(url, connect_args=_SQLITE, **common)
         event.listen(engine, "connect", _prepared(pragmas))
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", Prepared(text(begin)).run)
         return engine
     try:
         engine = create_engine(url, pool_pre_ping=True, connect_args=_WATCHED, **common)

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Delete,
@@ -21,7 +22,6 @@ from sqlalchemy import (
     TextClause,
     Update,
     bindparam,
-    text,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningDelete
@@ -33,6 +33,9 @@ Order = Callable[[Mapping[str, Any]], Row]
 
 AT_ONCE = 256
 """So many values fit into one statement."""
+
+ROWS_AT_ONCE = 64
+"""So many rows."""
 
 
 class Cursor(Protocol):
@@ -94,7 +97,7 @@ class Several:
         self._make = make
         self._sizes: dict[tuple[int, int], tuple[Prepared, list[str]]] = {}
 
-    def run(self, connection: Connection, subjects: Sequence[Sequence[str | None]]) -> list[Row]:
+    def run(self, connection: Connection, subjects: Sequence[Row]) -> list[Row]:
         """All rows that it finds, or changed. Raises SQLAlchemy's errors."""
         found: list[Row] = []
         for start in range(0, len(subjects), AT_ONCE):
@@ -115,12 +118,44 @@ class Several:
         return known
 
 
-def adding(table: Table, conflict: str) -> Prepared:
-    """An INSERT of a whole row with what to do ON CONFLICT, which both dialects spell alike."""
-    names = [column.name for column in table.c]
-    values = ", ".join(f":{name}" for name in names)
-    told = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT {conflict}"  # noqa: S608 - ours
-    return Prepared(text(told))
+class Adding:
+    """An INSERT of several rows, each told as a tuple in the order of `columns`, with what to do ON CONFLICT, which
+    both dialects spell alike. Of the columns in `since`, what is told is added to what stands there.
+
+    One statement adds many rows, for the interpreter is handed to other threads with each. There is a text for each
+    power of two: few texts stay prepared.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[str] = (),
+        conflict: str = "",
+        since: Mapping[str, ColumnElement[Any]] | None = None,
+    ) -> None:
+        self._table, self._conflict, self._since = table.name, conflict, since or {}
+        self._columns = tuple(columns) or tuple(str(column.name) for column in table.c)
+        self._texts: dict[tuple[str, int], str] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Adds all of these rows. Raises SQLAlchemy's errors."""
+        start, dialect = 0, connection.dialect
+        while left := len(rows) - start:
+            size = min(ROWS_AT_ONCE, 1 << left.bit_length() - 1)
+            told = self._texts.get((dialect.name, size)) or self._text(dialect, size)
+            with _driving(connection, told) as raw:
+                raw.execute(told, tuple(chain.from_iterable(rows[start : start + size])))
+            start += size
+
+    def _text(self, dialect: Dialect, size: int) -> str:
+        mark = "?" if dialect.paramstyle == "qmark" else "%s"
+        since = {name: str(expression.compile(dialect=dialect)) for name, expression in self._since.items()}
+        values = ", ".join(f"{since[name]} + {mark}" if name in since else mark for name in self._columns)
+        rows = ", ".join([f"({values})"] * size)
+        told = f"INSERT INTO {self._table} ({', '.join(self._columns)}) VALUES {rows}"  # noqa: S608 - ours
+        if self._conflict:
+            told += f" ON CONFLICT {self._conflict}"
+        return self._texts.setdefault((dialect.name, size), told)
 
 
 def _getter(names: Sequence[str]) -> Order:

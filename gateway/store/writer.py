@@ -38,28 +38,22 @@ Works = Callable[[Connection, Sequence[L]], Sequence[T | Exception]]
 
 
 class Item:
-    """Something to write, and the future of whoever waits for it."""
+    """Something to write, the future of whoever waits for it, and what came of it, an exception where it failed."""
 
-    __slots__ = ("error", "future", "line", "loop", "value", "works")
+    __slots__ = ("future", "line", "told", "works")
 
-    def __init__(self, works: Works[Any, Any], line: Any) -> None:
-        self.works, self.line = works, line
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
-        self.value: Any = None
-        self.error: Exception | None = None
-
-    def came_to(self, told: Any) -> None:
-        self.value, self.error = (None, told) if isinstance(told, Exception) else (told, None)
+    def __init__(self, works: Works[Any, Any], line: Any, future: asyncio.Future[Any]) -> None:
+        self.works, self.line, self.future = works, line, future
+        self.told: Any = None
 
     def answer(self) -> None:
         """Tells who waits how it went; who was cancelled meanwhile is not told."""
         if self.future.done():
             return
-        if self.error is not None:
-            self.future.set_exception(self.error)
+        if isinstance(self.told, Exception):
+            self.future.set_exception(self.told)
         else:
-            self.future.set_result(self.value)
+            self.future.set_result(self.told)
 
 
 class Writer:
@@ -92,18 +86,19 @@ class Writer:
         The future raises what came of it instead, or StoreError. Cancelled before its turn, nothing is written. `soon`
         lets it wait for company.
         """
-        item = Item(works, line)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         with self._closing:
             if self._closed:
-                item.future.set_exception(StoreError("The books are closed."))
-                return item.future
-            self._items.append(item)
+                future.set_exception(StoreError("The books are closed."))
+                return future
+            self._items.append(Item(works, line, future))
         if not soon:
             self.hurry()
         elif not self._rung and time.monotonic() >= self._soon:
             self._soon = time.monotonic() + SOON_SECONDS
-            item.loop.call_later(SOON_SECONDS, self._waited)
-        return item.future
+            loop.call_later(SOON_SECONDS, self._waited)
+        return future
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """What `work` returned, once it is on the disk. Raises what it raised, or StoreError."""
@@ -151,11 +146,11 @@ class Writer:
                 self._apart(batch)
             self.commits += 1
             # A server that only reads refuses each work, and commits that there was nothing.
-            self.away = any(isinstance(item.error, StoreError) and not item.error.lasting for item in batch)
+            self.away = any(isinstance(item.told, StoreError) and not item.told.lasting for item in batch)
         except SQLAlchemyError as wrong:
             self.away = True
             for item in batch:
-                item.error = item.error or refusal(wrong, unsure=self._ending)
+                item.told = item.told if isinstance(item.told, Exception) else refusal(wrong, unsure=self._ending)
 
     def _together(self, batch: list[Item]) -> None:
         """Without a savepoint for each: that costs as much as a work. Raises _Failed, and nothing is written."""
@@ -167,7 +162,7 @@ class Writer:
                 except Exception as wrong:
                     raise _Failed from wrong
                 for item, each in zip(items, told, strict=True):
-                    item.came_to(each)
+                    item.told = each
 
     def _apart(self, batch: list[Item]) -> None:
         """All of it again, so that only those fail whose works do."""
@@ -200,13 +195,12 @@ def _do(item: Item, connection: Connection) -> None:
         return
     _BEGIN.run(connection)
     try:
-        (told,) = item.works(connection, [item.line])
-        item.came_to(told)
+        (item.told,) = item.works(connection, [item.line])
     except SQLAlchemyError as wrong:
-        item.came_to(refusal(wrong))
+        item.told = refusal(wrong)
     except Exception as wrong:  # noqa: BLE001 - carried to the caller, who raises it
-        item.came_to(wrong)
-    if item.error is not None:
+        item.told = wrong
+    if isinstance(item.told, Exception):
         # On a full disk SQLite has rolled back everything itself: then this fails, and with it the batch.
         _UNDO.run(connection)
     _END.run(connection)
@@ -215,7 +209,7 @@ def _do(item: Item, connection: Connection) -> None:
 def _answer(batch: Iterable[Item]) -> None:
     loops: dict[asyncio.AbstractEventLoop, list[Item]] = defaultdict(list)
     for item in batch:
-        loops[item.loop].append(item)
+        loops[item.future.get_loop()].append(item)
     for loop, items in loops.items():
         try:
             loop.call_soon_threadsafe(_answer_all, items)

@@ -14,7 +14,9 @@ from sqlalchemy import Table, select
 from gateway.accounts.budgets import Budgets, Terms
 from gateway.accounts.holds import Hold, Holds
 from gateway.accounts.journaling import Created, Line, Opened, Settled
-from gateway.accounts.postings import Admission, Postings, rows_of
+from gateway.accounts.postings import Admission, Postings
+from gateway.accounts.rows import rows_of
+from gateway.accounts.tallies import FEW
 from gateway.config import Config
 from gateway.store.sql import Store
 from gateway.store.tables import budgets, entries, reservations, settlements, totals
@@ -60,7 +62,7 @@ class Side:
             admitted.add(step.entry)
             if step.what == "admit":
                 return Admission(asked, (entry,), NOON)
-            return Opened("owner", list(rows_of(asked, (entry,), Hold(20_833, (1000,)), NOON)))
+            return Opened("owner", rows_of(asked, (entry,), Hold(20_833, (1000,)), NOON))
         if step.what == "create":
             return Created(entry, its or f"{self.name}-own-{step.entry}", 1)
         return Settled(entry, settled(prediction=its, cost=None if step.entry == "6" else 300), NOON)
@@ -121,6 +123,23 @@ def test_who_is_admitted_in_one_commit_never_spends_more_than_there_is(
         assert budget.used <= fit * 1000
         assert ("BudgetSpent" in told) >= (len(set(admissions)) > fit and "settle" not in {s.what for s in steps})
         assert all(checked.right for checked in await Budgets(store, lambda: NOON).check())
+
+    on(config, spend)
+
+
+def test_a_budget_is_found_among_more_than_are_read_whole(config: Config) -> None:
+    async def spend(store: Store) -> None:
+        side, number = Side(store, "key_poor"), FEW + 1
+        for each in range(number):
+            await Side(store, f"key_{each}").begin(hard=10**9)
+        await side.begin(hard=2000)
+        steps = [Step("admit", str(entry), None) for entry in range(4)]
+        told = await side.post(side.lines(steps), together=True)
+        assert told.count("BudgetSpent") == 2
+        steps = [Step("settle", str(entry), None) for entry in range(2)]
+        assert await side.post(side.lines(steps), together=True) == ["True", "True"]
+        every = await Budgets(store, lambda: NOON).list()
+        assert sorted((each.reserved, each.spent) for each in every) == [(0, 0)] * number + [(0, 600)]
 
     on(config, spend)
 

@@ -20,7 +20,7 @@ from gateway.accounts.holds import unasked
 from gateway.accounts.journaling import Opened
 from gateway.accounts.keys import Keys
 from gateway.accounts.ledger import Held, Ledger, Opening
-from gateway.accounts.postings import rows_of
+from gateway.accounts.rows import rows_of
 from gateway.accounts.spending import Scope
 from gateway.accounts.windows import Period, day_of, end, start
 from gateway.config import Config
@@ -199,7 +199,7 @@ class History:
         """What a gateway admitted that died before its books were back, and was posted by the next."""
         identities = [f"ent_{uuid.uuid4().hex}" for _ in asked.digests]
         left = Journal(self.folder, uuid.uuid4().hex, "allow")
-        rows = list(rows_of(asked, identities, unasked(asked, now), now))
+        rows = rows_of(asked, identities, unasked(asked, now), now)
         await left.add(msgspec.json.encode(Opened("dead", rows)))
         left.close()
         assert await self._gateway().replay() == 1
