@@ -43,6 +43,11 @@ class Reading(Struct, frozen=True, kw_only=True):
     places: tuple[tuple[int, ...], ...] = ()
     seconds: float | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whatever comes is the answer, to its own end: nothing in it is watched for, and nothing ends it here."""
+        return not (self.stops or self.cut or self.tools or self.format)
+
 
 class Mask(Struct, frozen=True):
     """An input that is a mask: the colour that this model redraws, and whether only the transparency of what stands

@@ -56,7 +56,7 @@ class Voice:
         self.failure: Failure | None = None
         self.reason: FinishReason | None = None
         self._reading = reading
-        self._plain = not (reading.stops or reading.cut or reading.tools or reading.format)
+        self._plain = reading.plain
         self._said: list[str] = []
         self._pieces: list[Piece] = []
         self._thoughts = Thoughts(inside=reading.thinking)

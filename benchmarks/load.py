@@ -8,13 +8,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import httptools
 import msgspec
 from msgspec import Struct
+
+NUMBER = "#######"
+"""Where this stands in a request, each that is sent has another number: clients do not all ask for the very same."""
 
 
 class Target(Struct, frozen=True):
@@ -36,6 +39,11 @@ class Target(Struct, frozen=True):
         told = {"host": parts.netloc, "content-type": "application/json", "content-length": len(body), **self.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         return f"POST {parts.path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+    def requests(self) -> Iterator[bytes]:
+        """The request again and again, each with its number."""
+        whole, mark = self.request, NUMBER.encode()
+        return (whole.replace(mark, b"%07d" % number) for number in count(1))
 
 
 class Failed(Exception):
@@ -124,7 +132,7 @@ async def closed(
 ) -> list[Answer]:
     """So many clients, each asking again as soon as it has its answer; several targets are asked in turn."""
     targets = [target] if isinstance(target, Target) else target
-    requests = cycle([each.request for each in targets])
+    requests = map(next, cycle([each.requests() for each in targets]))
     async with connected(targets[0], clients) as open:
         until = time.monotonic() + seconds
         asking = [_again(each, requests, until, streams=streams) for each in open]
@@ -149,7 +157,7 @@ async def steady(
     its lateness counts from the instant at which it should have been sent."""
     free: list[Connection] = []
     used: list[Connection] = []
-    request, began, asked = target.request, time.monotonic(), []
+    requests, began, asked = target.requests(), time.monotonic(), []
 
     async def one(due: float) -> list[Answer]:
         if not free:
@@ -157,7 +165,7 @@ async def steady(
             used.append(free[-1])
         connection, late = free.pop(), time.monotonic() - due
         try:
-            answer = await connection.ask(request, streams=streams)
+            answer = await connection.ask(next(requests), streams=streams)
         except asyncio.CancelledError:
             return []
         free.append(connection)
@@ -178,7 +186,8 @@ async def steady(
 async def burst(target: Target, clients: int, *, streams: bool = False, limit: float = 30.0) -> list[Answer]:
     """So many clients that ask at the same instant, once each."""
     async with connected(target, clients) as open:
-        told = await _ended([_once(each, target.request, streams=streams) for each in open], open, limit)
+        asking = [_once(*each, streams=streams) for each in zip(open, target.requests(), strict=False)]
+        told = await _ended(asking, open, limit)
         return _checked([*(answer for answers in told for answer in answers), *_cut(open)])
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.load import Target
+from benchmarks.load import NUMBER, Target
 from benchmarks.processes import OURS, Process, Started, free_port, python
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "r8_benchmark"  # opens nothing but our own upstream
 _KEY = "sk-benchmark-0000000000000000"
-_MESSAGES = [{"role": "user", "content": "Hello, who are you and what can you do for me today?"}]
+_MESSAGES = [{"role": "user", "content": f"Hello, who are you and what can you do for me today? I am {NUMBER}"}]
 
 
 class Origin(Struct, frozen=True):

@@ -21,8 +21,7 @@ from gateway.tariffs import Price
 def booked(
     prediction: Prediction, cost: Cost, tokens: Counted | None, error: ApiError | None, first: float | None
 ) -> Settlement:
-    """The settlement of a prediction that has ended. `first` is the unix time of its first word."""
-    created = unix(prediction.created_at)
+    """The settlement of a prediction that has ended. `first` is the unix time of its first word, if it was heard."""
     return Settlement(
         status=prediction.status,
         cost=cost.amount,
@@ -31,7 +30,7 @@ def booked(
         prediction=prediction.id,
         queue_seconds=queue_seconds(prediction),
         run_seconds=prediction.metrics.predict_time if prediction.metrics else None,
-        first_token_seconds=max(0.0, first - created) if first and created else None,
+        first_token_seconds=first_token_seconds(prediction, first),
         tokens_in=tokens.input if tokens else None,
         tokens_out=tokens.output if tokens else None,
         estimated=bool(tokens and tokens.basis == "estimated"),
@@ -101,6 +100,16 @@ def came_to(settlements: Sequence[Settlement]) -> Estimate | None:
 def queue_seconds(prediction: Prediction) -> float | None:
     """From its creation to its start: waiting and booting, which Replicate does not tell apart."""
     return seconds_between(prediction.created_at, prediction.started_at)
+
+
+def first_token_seconds(prediction: Prediction, first: float | None) -> float | None:
+    """From its creation to its first word: as we heard it, else as the model measured it."""
+    created = unix(prediction.created_at)
+    if first:
+        return max(0.0, first - created) if created else None
+    queued = queue_seconds(prediction)
+    measured = prediction.metrics.time_to_first_token if prediction.metrics else None
+    return None if queued is None or measured is None else queued + measured
 
 
 def _speaks(schema: Schema) -> bool:

@@ -249,9 +249,20 @@ class Call(Generic[R, K]):
         self._round = await self.account.open(ready, self.name, self.leave)
         for run in self._round:
             run.disowned = self.interrupt
-        patience = self.plan.row.patience_seconds if self._standins else None
-        self._hearing = Hearing(self._round, self.gateway.config.upstream.deadline_seconds, patience)
-        await together(*(run.create(attended=not self._unattended) for run in self._round))
+        first = self.plan.row.patience_seconds if self._standins else None
+        self._hearing = Hearing(self._round, self.gateway.config.upstream.deadline_seconds, first)
+        await together(*(run.create(self._patience(first)) for run in self._round))
+
+    def _patience(self, first: float | None) -> float:
+        """For how many seconds nobody wants to hear anything: without end, where only the whole answer is wanted. One
+        who waits for a `first` word wants that, and whoever may leave a prediction to others needs to know its id."""
+        if self._unattended:
+            return 0
+        if self.plan.request.streams:
+            return self.gateway.config.server.heartbeat_seconds
+        alone = len(self._round) == 1 and self.plan.prepared.reading.plain
+        wanted_whole = alone and first is None and self.leave != "detach"
+        return float("inf") if wanted_whole else self.gateway.config.upstream.deadline_seconds
 
     async def _settle(self) -> None:
         try:

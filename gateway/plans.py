@@ -22,6 +22,9 @@ class Named(Protocol):
     @property
     def model(self) -> str: ...
 
+    @property
+    def streams(self) -> bool: ...
+
 
 class Kind(Protocol):
     """Any adapter that can prepare a request."""

@@ -144,7 +144,8 @@ async def _found(gateway: Gateway, entry: Entry) -> Prediction | None:
 
     async def ours(found: Prediction) -> bool:
         # Another gateway's create of just the same may still wait for its answer: then the books do not know it yet.
-        if gateway.replicas and _age(found) < gateway.config.upstream.sync_wait_seconds + ANSWER_SECONDS:
+        waited = _age(found) >= gateway.config.upstream.sync_wait_seconds + ANSWER_SECONDS
+        if gateway.replicas and not waited and await gateway.ledger.asked_alike(entry.id, entry.digest):
             raise UpstreamFailed("A prediction like the one that is looked for may be another gateway's.")
         return await gateway.ledger.created(entry.id, found.id)
 

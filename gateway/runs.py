@@ -9,12 +9,14 @@ import structlog
 from msgspec.structs import replace
 
 from adapters.errors import ApiError
+from adapters.outputs import text_of
 from adapters.wire.replicate import Done, Event, Prediction
 from gateway.accounts.entries import Settlement
 from gateway.booking import booked, costs, gone, never_ran, spoken
 from gateway.errors import InternalError, MaybeCreated, NotFound, StoreError
 from gateway.parts import Gateway
 from gateway.plans import Plan
+from gateway.seeking import Sought
 from gateway.together import ended
 from gateway.upstream.client import Upstream
 from gateway.upstream.origin import Crossing
@@ -37,7 +39,8 @@ class Run:
         self.prediction: Prediction | None = None
         self.settlement: Settlement | None = None
         self.closed = False
-        self._began = datetime.fromtimestamp(gateway.clock(), UTC)
+        began = datetime.fromtimestamp(gateway.clock(), UTC)
+        self._sought = Sought(gateway, upstream, plan.model, self.digest, entry, began)
         self._first_said: float | None = None
         self._said: list[str] = []
         self._told: Settlement | None = None
@@ -49,6 +52,7 @@ class Run:
         self.disowned: Callable[[ApiError], None] = _nobody_asks
         """Told, if the ledger would not have this prediction: by then it runs, and may have spoken."""
         self._crossing = Crossing()
+        self._waited = False
         self._stopping: asyncio.Task[None] | None = None
 
     def account(self, error: ApiError | None = None) -> Settlement:
@@ -58,16 +62,20 @@ class Run:
         known = self.prediction, len(self._said)
         if self._told is None or self._told_of != known:
             # Headers, limits, log and books ask for the same: nothing is learned between them.
-            tokens = spoken(self.plan.model.schema, self.prediction, self.inputs, "".join(self._said))
+            said = "".join(self._said) or text_of(self.prediction.output)
+            tokens = spoken(self.plan.model.schema, self.prediction, self.inputs, said)
             cost = costs(self.gateway.prices, self.plan.price, self.prediction, tokens)
-            self._told = booked(self.prediction, cost, tokens, None, self._first_said)
+            # What a create was waited for with came with its last word.
+            first = None if self._waited and tokens else self._first_said
+            self._told = booked(self.prediction, cost, tokens, None, first)
             self._told_of = known
         return replace(self._told, error=error.code) if error else self._told
 
-    async def create(self, *, attended: bool = True) -> None:
-        """The prediction exists, and the ledger is being told. Outlives a client that leaves: a create whose answer
-        nobody reads cannot be cancelled, and costs money."""
-        self._creating = self._creating or asyncio.create_task(self._create(attended=attended))
+    async def create(self, patience: float = 0) -> None:
+        """The prediction exists, and the ledger is being told; its create may have waited `patience` seconds for the
+        answer. Outlives a client that leaves: a create whose answer nobody reads cannot be cancelled, and costs money.
+        """
+        self._creating = self._creating or asyncio.create_task(self._create(patience))
         await asyncio.shield(self._answered)
         if self._creating.done():
             self._creating.result()
@@ -156,30 +164,33 @@ class Run:
             self._said += texts
         self._spoken = isinstance(last, Done) and last.reason is None
 
-    async def _create(self, *, attended: bool) -> None:
+    async def _create(self, patience: float) -> None:
         try:
-            made = await self._made(attended=attended)
+            made = await self._made(patience)
         finally:
             self._answered.set_result(None)
         await self._note(made)
 
-    async def _made(self, *, attended: bool) -> Prediction:
-        model, config = self.plan.model, self.gateway.config
-        patience = config.server.heartbeat_seconds if self.plan.request.streams else config.upstream.deadline_seconds
-        plan = self.gateway.waiting.plan(model, patience if attended else 0)
+    async def _made(self, patience: float) -> Prediction:
+        model, deadline = self.plan.model, self.gateway.config.upstream.deadline_seconds
         # Of several creates that wait with the same inputs, nobody could tell which one to cancel.
         alone = self.plan.digests.count(self.digest) == 1
+        if self.upstream.creating(model, self.digest):
+            patience = min(patience, deadline)
+        plan = self.gateway.waiting.plan(model, patience)
+        self._waited = alone and plan.sync_seconds is not None
         try:
             self.prediction = await self.upstream.create(
                 model,
                 self.inputs,
-                deadline=config.upstream.deadline_seconds,
+                deadline=deadline,
+                digest=self.digest,
                 wait=plan.sync_seconds if alone else None,
                 webhook=plan.webhook,
                 crossing=self._crossing,
             )
         except MaybeCreated:
-            self.prediction = await self._found()
+            self.prediction = await self._sought.lost()
             if self.prediction is None:
                 raise
         return self.prediction
@@ -225,32 +236,14 @@ class Run:
         await asyncio.wait([self._creating])
         failure = None if self._creating.cancelled() else self._creating.exception()
         if isinstance(failure, MaybeCreated):
-            self.prediction = await self._found()
-            waited = self.gateway.clock() - self._began.timestamp()
+            self.prediction = await self._sought.lost()
+            waited = self.gateway.clock() - self._sought.began.timestamp()
             if self.prediction is None and waited < TURNS_UP_WITHIN:
                 raise failure
         return failure if isinstance(failure, ApiError) else None
 
-    async def _found(self) -> Prediction | None:
-        """The prediction whose create's answer was lost, looked up by what it was created with."""
-
-        async def ours(found: Prediction) -> bool:
-            # Where several gateways share the books, another may have asked for just the same: it has noted its own.
-            try:
-                return await self.gateway.ledger.created(self.entry, found.id)
-            except StoreError:
-                return True
-
-        return await self.upstream.find_created(self.plan.model, self.digest, self._began, ours)
-
     async def _overtake(self, creating: asyncio.Task[None]) -> None:
-        """A create that waits for its output, or for ever, tells no id until then: look it up instead."""
-        try:
-            made = await self.upstream.find_waiting(self.plan.model, self.digest, self._began)
-        except ApiError as away:
-            log.info("not found before its create returned", entry=self.entry, reason=away.message)
-            return
-        if made:
+        if made := await self._sought.awaited(creating):
             self.prediction = self.prediction or made
             await ended(creating)
 

@@ -154,6 +154,13 @@ class Ledger:
         found = select(entries.c.call).join(reservations).where(entries.c.call.in_(calls))
         return set(await self._store.read(lambda c: c.execute(found).scalars().all())) if calls else set()
 
+    async def asked_alike(self, entry_id: str, digest: str) -> bool:
+        """Whether another entry of the same inputs is open, in whoever's hands, whose prediction is not known yet.
+        Raises StoreError."""
+        found = select(entries.c.id).join(reservations).where(entries.c.digest == digest, entries.c.id != entry_id)
+        found = found.where(reservations.c.prediction.is_(None)).limit(1)
+        return bool(await self._store.read(lambda c: c.execute(found).first()))
+
     async def held(self) -> Held:
         """What is reserved now by all processes; nothing, when nothing runs."""
         await self._store.caught_up()

@@ -38,8 +38,10 @@ _CLOCK_SKEW = timedelta(seconds=30)
 
 class Manner(TypedDict, total=False):
     """How a create is made: its answer may take `wait` seconds and bring the output along; Replicate tells `webhook` of
-    the end; `crossing` tells whether it has left, and until then it may be cancelled."""
+    the end; `crossing` tells whether it has left, and until then it may be cancelled. `digest` is that of the inputs,
+    where it is known."""
 
+    digest: str
     wait: int | None
     webhook: str | None
     crossing: Crossing | None
@@ -74,7 +76,7 @@ class Upstream(Describing):
         self._expecting = Expecting(self.streams, patience_of(config), secure=secure)
         self._routes = Routes()
         self._share = NOBODY
-        self._creating: dict[asyncio.Future[None], tuple[str, Inputs]] = {}
+        self._creating: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
         self._account: Token | None = None
         self._ended: dict[str, Prediction] = {}
         self.over: set[str] = set()
@@ -124,14 +126,14 @@ class Upstream(Describing):
             path="",
             headers=headers,
             token=self._account,
-            read_seconds=self.config.read_seconds + wait,
+            read_seconds=self.config.read_seconds + wait if wait else None,
             crossing=manner.get("crossing"),
             place=Place(self._share, self.config.longest_wait_seconds),
         )
         route = self._routes.of(model)
         if not wait and not self.turns.waiting:
             self._expecting.expect(model.path)
-        with self._under_way(model, inputs):
+        with self._under_way(model, manner.get("digest") or digest(inputs)):
             try:
                 prediction = await self._created(route, fields, ask)
                 self._expecting.learn(model.path, prediction)
@@ -171,22 +173,28 @@ class Upstream(Describing):
         self, model: Model, inputs_digest: str, since: datetime, ours: Callable[[Prediction], Awaitable[bool]] = _any
     ) -> Prediction | None:
         """The prediction whose create's answer was lost: of this model and these inputs, made after `since`, and known
-        to nobody in this process, nor to those whom `ours` asks. Looks at the newest three pages of each token's
-        account. None if there is none."""
+        to nobody in this process, nor to those whom `ours` asks. Looks at the newest pages of each token's account.
+        None if there is none."""
         # Until creates of just the same are answered, theirs could be taken for the lost one.
-        if same := self._same_under_way(model, inputs_digest):
-            await asyncio.wait(same)
+        if same := self._creating.get((model.path, inputs_digest)):
+            await asyncio.wait(list(same))
         async for prediction, token in self._unclaimed(model, inputs_digest, since):
             if await ours(prediction):
                 self._origin.tokens.made(prediction.id, token)
                 return self.heard(prediction)
         return None
 
+    def creating(self, model: Model, inputs_digest: str) -> int:
+        """How many creates of just this, of everybody's in this process, are not answered yet."""
+        return len(self._creating.get((model.path, inputs_digest), ()))
+
     async def find_waiting(self, model: Model, inputs_digest: str, since: datetime) -> Prediction | None:
-        """The prediction of a create that still waits for its answer, to cancel it. None where several wait for the
-        same, for then nobody can tell whose it is."""
-        found = [prediction async for prediction, _ in self._unclaimed(model, inputs_digest, since)]
-        return found[0] if len(found) == len(self._same_under_way(model, inputs_digest)) == 1 else None
+        """The prediction of a create that still waits for its answer, to cancel it. None where it is not there yet, and
+        where several creates of the same are under way, for then nobody can tell whose it is."""
+        seen = [prediction async for prediction, _ in self._unclaimed(model, inputs_digest, since)]
+        # Creates that were answered meanwhile have told which are theirs; what has ended would be answered.
+        found = [one for one in seen if not (one.final or self._origin.tokens.maker(one.id))]
+        return found[0] if len(found) == self.creating(model, inputs_digest) == 1 else None
 
     async def upload(self, name: str, content_type: str, content: bytes) -> FileReply:
         """Sends a file to where models of this view's predictions can read it: an account's files are its own, so all
@@ -248,21 +256,17 @@ class Upstream(Describing):
         raise refused
 
     @contextmanager
-    def _under_way(self, model: Model, inputs: Inputs) -> Iterator[None]:
-        done = asyncio.get_running_loop().create_future()
-        self._creating[done] = model.path, inputs
+    def _under_way(self, model: Model, inputs_digest: str) -> Iterator[None]:
+        done, what = asyncio.get_running_loop().create_future(), (model.path, inputs_digest)
+        same = self._creating.setdefault(what, set())
+        same.add(done)
         try:
             yield
         finally:
-            del self._creating[done]
+            same.discard(done)
+            if not same:
+                del self._creating[what]
             done.set_result(None)
-
-    def _same_under_way(self, model: Model, inputs_digest: str) -> list[asyncio.Future[None]]:
-        return [
-            done
-            for done, (path, inputs) in self._creating.items()
-            if path == model.path and digest(inputs) == inputs_digest
-        ]
 
     async def _unclaimed(
         self, model: Model, inputs_digest: str, since: datetime

@@ -25,7 +25,8 @@ from gateway.upstream.tokens import Token
 
 T = TypeVar("T")
 
-_PAGES = 3
+_PAGES = 10
+"""Of a hundred predictions each: all that an account may create within a minute and a half."""
 
 
 class Describing:

@@ -42,7 +42,7 @@ class Crossing:
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """One request. `token` where only its account may ask; `read_seconds` where an answer may be long in coming;
+    """One request. `token` where only its account may ask; `read_seconds` where its answer is long in coming;
     `crossing` where somebody wants to know whether it has left; `place` is a create's among the others."""
 
     doing: Doing
@@ -184,7 +184,9 @@ class Origin:
     async def _sent(self, ask: Ask, token: Token) -> Reply:
         url = f"{self.base_url}{ask.path}?{urlencode(ask.params)}" if ask.params else self.base_url + ask.path
         headers = {**(_PLAIN if ask.body is None else _JSON), **ask.headers, **token.header}
-        waits = self._waits if ask.read_seconds is None else self._waits._replace(quiet=ask.read_seconds)
+        waits = self._waits
+        if ask.read_seconds is not None:
+            waits = waits._replace(quiet=ask.read_seconds, slow=True)
         try:
             return await self._wire.ask(ask.method, url, headers, ask.body, waits)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:

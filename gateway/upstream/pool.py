@@ -20,19 +20,22 @@ _READS = frozenset({"GET", "QUERY"})
 
 
 class Asked(NamedTuple):
-    """A request as it goes over the wire. One that only reads may be sent twice."""
+    """A request as it goes over the wire. One that only reads may be sent twice; of one that is `slow`, the answer is
+    long in coming."""
 
     place: Place
     head: bytes
     body: bytes
     reads: bool
+    slow: bool = False
 
 
 class Pool:
-    """Straight to the hosts, with so many requests at once."""
+    """Straight to the hosts, with so many requests at once, and as many beside them whose answers are long in coming:
+    over the same connections, but keeping none of the others waiting."""
 
     def __init__(self, connections: int) -> None:
-        self._free = asyncio.Semaphore(connections)
+        self._free, self._slow = asyncio.Semaphore(connections), asyncio.Semaphore(connections)
         self._idle: dict[Place, dict[Connection, None]] = {}
         self._all: set[Connection] = set()
         self._making: dict[Place, set[asyncio.Task[None]]] = {}
@@ -42,7 +45,7 @@ class Pool:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: Patience
     ) -> Reply:
         """The whole reply."""
-        asked = written(method, url, headers, body)
+        asked = written(method, url, headers, body)._replace(slow=patience.slow)
         connection = await self.carried(asked, patience, Connection.answered)
         reply = Reply(connection.status, connection.raw_headers, await connection.read())
         self.give_back(asked, connection)
@@ -54,7 +57,7 @@ class Pool:
 
     def give_back(self, asked: Asked, connection: Connection) -> None:
         """Whose reply was whole is used again; another is closed."""
-        self._free.release()
+        self._places(asked).release()
         if connection.clean:
             self._keep(asked.place, connection)
         else:
@@ -81,7 +84,7 @@ class Pool:
     ) -> Connection:
         """A connection that carried this request, once so much of the reply is heard; to be given back."""
         while True:
-            connection = await self._taken(asked.place, patience)
+            connection = await self._taken(asked, patience)
             stale = connection.used
             try:
                 await connection.send(asked.head, asked.body, patience.quiet)
@@ -96,20 +99,24 @@ class Pool:
             else:
                 return connection
 
-    async def _taken(self, place: Place, patience: Patience) -> Connection:
+    def _places(self, asked: Asked) -> asyncio.Semaphore:
+        return self._slow if asked.slow else self._free
+
+    async def _taken(self, asked: Asked, patience: Patience) -> Connection:
         """A connection that is ours until it is given back."""
-        if self._free.locked():
+        free, place = self._places(asked), asked.place
+        if free.locked():
             try:
                 async with asyncio.timeout(patience.free):
-                    await self._free.acquire()
+                    await free.acquire()
             except TimeoutError as late:
                 raise httpx.ConnectTimeout("no connection was free in time") from late
         else:
-            await self._free.acquire()
+            await free.acquire()
         try:
             return self._kept(place) or await self._promised(place) or await self._made(place, patience.connect)
         except BaseException:
-            self._free.release()
+            free.release()
             raise
 
     async def _warmed(self, place: Place, seconds: float) -> None:

@@ -45,7 +45,8 @@ class Transport(httpx.AsyncBaseTransport):
         content = await request.aread()
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
         told = request.extensions.get("timeout", {})
-        patience = Patience(*(told.get(name) or _LONG for name in ("pool", "connect", "read")))
+        free, connect, quiet = (told.get(name) or _LONG for name in ("pool", "connect", "read"))
+        patience = Patience(free, connect, quiet)
         asked = written(request.method, str(request.url), headers, content or None)
         connection = await self._pool.carried(asked, patience, Connection.begun)
         body = _Body(self._pool, asked, connection)

@@ -1,6 +1,7 @@
 """When is a prediction finished: its own answer, its stream, the stream resumed, a webhook, and polls at last."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -70,13 +71,14 @@ class Waiting:
         self.webhook = webhook
         self._lags: LRUCache[str, Lag] = LRUCache(_MODELS)
 
-    def plan(self, model: Model, patience: float = float("inf")) -> Plan:
+    def plan(self, model: Model, patience: float) -> Plan:
         """The sync wait pays where the output comes in one piece: nothing is noticed sooner. It ends after `patience`
-        seconds, where somebody wants to hear of the call meanwhile. Text comes by its stream, also to those who want it
-        whole: it can be cancelled the moment they leave, while a create that waits tells no id until it is over."""
-        waits = model.schema.output not in {"stream", "text"}
-        longest = int(min(patience, self.config.sync_wait_seconds)) if waits else 0
-        return Plan(longest or None, self.webhook)
+        seconds, where somebody wants to hear of the call meanwhile, or of its end. Text is waited for only where nobody
+        wants anything of it before that: else its stream tells more, and sooner under which id it is to be ended."""
+        waits = math.isinf(patience) or model.schema.output not in {"stream", "text"}
+        config = self.config
+        longest = min(patience, config.sync_wait_seconds, config.deadline_seconds) if waits else 0
+        return Plan(int(longest) or None, self.webhook)
 
     def batches(
         self, upstream: Upstream, prediction: Prediction, index: int = 0, heard: Hear = _nobody
@@ -116,15 +118,18 @@ class Waiting:
                 pass
 
     async def measured(self, upstream: Upstream, known: Prediction) -> Prediction:
-        """A prediction whose output is known to be whole, with the rest of its record if that comes within a second."""
+        """A prediction whose output seems to be whole, with the rest of its record if that comes within a second, and
+        unless it turns out to be still going on."""
         lag, passed = self._lags.setdefault(known.model, Lag()), 0.0
         try:
             for mark in lag.marks():
                 if mark > passed:
                     await asyncio.sleep(mark - passed)
-                known, passed = await upstream.get(known.id), mark
+                seen, known, passed = known, await upstream.get(known.id), mark
                 if _measured(known):
                     lag.whole(mark)
+                    break
+                if _grown(seen, known):
                     break
         except _PASSING as away:
             log.info("prediction not read", prediction=known.id, reason=away.message)
@@ -137,6 +142,7 @@ class _Watch:
     def __init__(self, waiting: Waiting, upstream: Upstream, prediction: Prediction, index: int, heard: Hear) -> None:
         self._waiting, self._upstream, self._told = waiting, upstream, heard
         self._known, self._index = prediction, index
+        self._url = prediction.urls.stream or ""  # which a record need not tell again
         self._bell: Bell
         self._delivered = Delivered()
         self._failed = self._over = False
@@ -170,11 +176,11 @@ class _Watch:
         yield self._ending()
 
     async def _streamed(self) -> AsyncGenerator[list[Event]]:
-        url, cursor, useless, hasty = self._known.urls.stream, Cursor(), 0, 0
+        url, cursor, useless, hasty = self._known.urls.stream or self._url, Cursor(), 0, 0
         for _ in range(_CONNECTIONS if url else 0):
             began, heard = self._waiting.clock(), False
             try:
-                async with aclosing(read(self._upstream, url or "", cursor, self._index)) as batches:
+                async with aclosing(read(self._upstream, url, cursor, self._index)) as batches:
                     async for batch in batches:
                         heard = True
                         self._in_time()
@@ -288,3 +294,10 @@ def _measured(prediction: Prediction) -> bool:
         and metrics is not None
         and metrics.total_time is not None
     )
+
+
+def _grown(before: Prediction, now: Prediction) -> bool:
+    """It said more meanwhile, and goes on."""
+    if now.final or not (isinstance(before.output, list) and isinstance(now.output, list)):
+        return False
+    return len(now.output) > len(before.output)

@@ -6,11 +6,13 @@ from typing import NamedTuple, Protocol
 
 
 class Patience(NamedTuple):
-    """Seconds that may pass until there is a free place among the connections, until one is made, and in silence."""
+    """Seconds that may pass until there is a free place among the connections, until one is made, and in silence; where
+    the answer is `slow` in coming, the place is one of those for such."""
 
     free: float
     connect: float
     quiet: float
+    slow: bool = False
 
 
 RawHeaders = Sequence[tuple[bytes, bytes]]

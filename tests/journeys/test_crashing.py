@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import openai
 import pytest
@@ -23,6 +23,12 @@ def ask(gateway: Served, model: str) -> None:
         pass
 
 
+def ask_whole(gateway: Served, words: str) -> None:
+    with suppress(openai.APIError):
+        message: ChatCompletionMessageParam = {"role": "user", "content": words}
+        gateway.openai().chat.completions.create(model="sim/never-ends", messages=[message])
+
+
 def test_a_kill_in_mid_stream_loses_no_entry_and_the_next_start_settles_it(
     own_gateway: Served, own_simulator: Simulator
 ) -> None:
@@ -39,6 +45,25 @@ def test_a_kill_in_mid_stream_loses_no_entry_and_the_next_start_settles_it(
     until(lambda: all(one.status == "canceled" for one in own_simulator.predictions()))
     until(lambda: still_open(own_gateway) == 0)
     assert booked(own_gateway) == 4
+
+
+def test_a_kill_while_whole_chats_wait_in_their_creates_loses_none_and_the_next_start_settles_them(
+    own_gateway: Served, own_simulator: Simulator
+) -> None:
+    assert own_gateway.key
+    callers = [threading.Thread(target=ask_whole, args=(own_gateway, words)) for words in ("alpha", "beta", "beta")]
+    for caller in callers:
+        caller.start()
+    until(lambda: sum(one.status == "processing" for one in own_simulator.predictions()) == 3)
+    assert sorted(one.prefer or "" for one in own_simulator.predictions()) == ["", "wait=60", "wait=60"]
+    own_gateway.kill()
+    for caller in callers:
+        caller.join(10)
+    assert still_open(own_gateway) == 3
+    own_gateway.start()
+    until(lambda: all(one.status == "canceled" for one in own_simulator.predictions()), 15)
+    until(lambda: still_open(own_gateway) == 0, 15)
+    assert booked(own_gateway) == 3
 
 
 def test_a_kill_at_any_instant_of_creating_leaves_nothing_running(

@@ -107,16 +107,18 @@ def test_a_chat_takes_at_most_three_upstream_requests_however_long_it_is(
     for model in ("sim/echo", "sim/slow"):
         client.models.retrieve(model)
     for model in ("sim/echo", "sim/slow"):
-        before = len(own_simulator.requests())
-        reply = client.chat.completions.with_raw_response.create(model=model, messages=HELLO)
-        made = len(own_simulator.requests()) - before
-        assert made <= 3
-        assert int(reply.headers["x-repligate-upstream-requests"]) == made
+        for fields, most in ({}, 2), ({"stop": "never, said"}, 3):
+            before = len(own_simulator.requests())
+            reply = client.chat.completions.with_raw_response.create(model=model, messages=HELLO, **fields)  # type: ignore[call-overload]
+            made = len(own_simulator.requests()) - before
+            assert made <= most
+            assert int(reply.headers["x-repligate-upstream-requests"]) == made
 
 
 def test_the_token_goes_to_the_api_alone(own_gateway: Served, own_simulator: Simulator) -> None:
     client = own_gateway.openai()
     client.chat.completions.create(model="sim/echo", messages=HELLO)
+    assert list(client.chat.completions.create(model="sim/echo", messages=HELLO, stream=True))
     link = client.images.generate(model="sim/picture", prompt="a kite").data[0].url  # type: ignore[index]
     assert httpx.get(str(link)).status_code == 200
     assert {request.host for request in own_simulator.requests()} == {"api", "stream", "delivery"}

@@ -35,7 +35,8 @@ def test_a_cut_stream_is_resumed_and_nothing_is_lost_or_said_twice(
     own_gateway: Served, own_simulator: Simulator, stream: bool
 ) -> None:
     client = own_gateway.openai()
-    reply = client.chat.completions.create(model="sim/cut-stream", messages=HELLO, stream=stream)
+    # A stop that this model cannot be told is watched for in its stream, by whoever wants the answer whole as well.
+    reply = client.chat.completions.create(model="sim/cut-stream", messages=HELLO, stream=stream, stop="never, said")
     if stream:
         said = "".join(chunk.choices[0].delta.content or "" for chunk in reply)
     else:

@@ -185,9 +185,12 @@ async def test_a_response_in_the_background_is_followed_live_from_another_gatewa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("noted", [True, False])
 async def test_when_the_gateway_that_answers_dies_its_call_is_ended_and_the_other_answers(
-    simulated: Simulator, books: str, own_store: Redis, tmp_path: Path
+    simulated: Simulator, books: str, own_store: Redis, tmp_path: Path, noted: bool
 ) -> None:
+    # Text with a stop that we watch for comes by its stream, and its id is known at once; else only with its end.
+    body = chat(stop="never, said") if noted else chat()
     simulated.scene("sim/echo", "slow", seconds=60)
     config = configured(tmp_path / "two", books, own_store.url)
     async with open_gateway(config, {}, Replicate(simulated.base_url, ("r8_test",))) as two, listens(two) as there:
@@ -197,15 +200,16 @@ async def test_when_the_gateway_that_answers_dies_its_call_is_ended_and_the_othe
         headers = {"authorization": f"Bearer {secret}", "idempotency-key": "orphan"}
         with one:
             async with httpx.AsyncClient(headers=headers, timeout=60) as http:
-                first = asyncio.create_task(http.post(f"{one.base_url}/chat/completions", json=chat()))
+                first = asyncio.create_task(http.post(f"{one.base_url}/chat/completions", json=body))
+                await holds(simulated.predictions, 20)
                 async with asyncio.timeout(20):
-                    while not any(row["prediction"] for row in await rows(two, reservations)):
+                    while noted and not any(row["prediction"] for row in await rows(two, reservations)):
                         await asyncio.sleep(0.02)
                 one.kill()
                 with pytest.raises(httpx.TransportError):
                     await first
                 simulated.clear_scenes()
-                reply = await http.post(f"{there}/v1/chat/completions", json=chat())
+                reply = await http.post(f"{there}/v1/chat/completions", json=body)
                 assert reply.status_code == 200, reply.text
         assert [line["status"] for line in await settled(two)] == ["canceled", "succeeded"]
     assert [each.status for each in simulated.predictions()] == ["canceled", "succeeded"]

@@ -27,7 +27,7 @@ ONE_AT_ONCE = LimitsConfig(calls_at_once=1)
 
 
 def talk(model: str, n: int = 1) -> ChatRequest:
-    body = '{"model": "%s", "n": %d, "messages": [{"role": "user", "content": "alpha beta gamma"}]}'
+    body = '{"model": "%s", "n": %d, "stream": true, "messages": [{"role": "user", "content": "alpha beta gamma"}]}'
     return decode((body % (model, n)).encode(), ChatRequest)
 
 

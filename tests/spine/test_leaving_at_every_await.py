@@ -17,7 +17,7 @@ from adapters.wire.images import ImageRequest
 from gateway.calls import Call, Caller
 from gateway.keeping import kept
 from gateway.parts import Gateway
-from gateway.relay import relay
+from gateway.relay import relay, whole
 from gateway.simulator import Simulator
 from tests.opened import caller, settled
 
@@ -40,6 +40,12 @@ async def streams_two(gateway: Gateway, who: Caller) -> None:
 async def finishes(gateway: Gateway, who: Caller) -> None:
     async with await Call.begin(gateway, who, ChatAdapter, chat("sim/echo", 2)) as call:
         await call.finished()
+
+
+async def answers(gateway: Gateway, who: Caller) -> None:
+    body = b'{"model": "sim/echo", "messages": [{"role": "user", "content": "alpha beta"}]}'
+    async with await Call.begin(gateway, who, ChatAdapter, decode(body, ChatRequest)) as call:
+        await whole(call, "chatcmpl-")
 
 
 async def fails(gateway: Gateway, who: Caller) -> None:
@@ -82,7 +88,7 @@ def left_at(work: Coroutine[Any, Any, None], awaits: int, ticks: int, steps: lis
             error = thrown
 
 
-@pytest.mark.parametrize("work", [streams, streams_two, finishes, fails, draws])
+@pytest.mark.parametrize("work", [streams, streams_two, answers, finishes, fails, draws])
 @pytest.mark.parametrize("ticks", [0, 2, 15, 100])
 async def test_a_call_left_at_any_await_leaves_nothing_behind(
     gateway: Gateway, simulated: Simulator, work: Any, ticks: int

@@ -162,7 +162,7 @@ async def test_a_start_does_not_wait_for_replicate_and_recovery_does(simulated: 
 async def test_a_settlement_that_had_to_wait_is_made_with_the_first_error(
     simulated: Simulator, tmp_path: Path, forgotten: bool
 ) -> None:
-    body = b'{"model": "sim/never-ends", "messages": [{"role": "user", "content": "alpha"}]}'
+    body = b'{"model": "sim/never-ends", "stream": true, "messages": [{"role": "user", "content": "alpha"}]}'
     async with laid(simulated.base_url) as cable, opened(cable, tmp_path, upstream={"retry_seconds": 0.1}) as parts:
         call = await Call.begin(parts, await caller(parts), ChatAdapter, decode(body, ChatRequest))
         cable.cut()

@@ -23,8 +23,8 @@ from tests.opened import caller, holds, opened, rows, settled
 PRICED = {"priced": ModelRow(model="sim/echo", price=Price(per_run=0.5))}
 
 
-def talk(words: str, model: str = "sim/echo") -> ChatRequest:
-    body = {"model": model, "messages": [{"role": "user", "content": words}]}
+def talk(words: str, model: str = "sim/echo", *, stream: bool = False) -> ChatRequest:
+    body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": words}]}
     return decode(msgspec.json.encode(body), ChatRequest)
 
 
@@ -62,7 +62,8 @@ async def test_another_model_answers_where_the_first_is_not_to_be_had(gateway: G
 
 
 async def test_what_still_runs_is_ended_before_another_round(gateway: Gateway, simulated: Simulator) -> None:
-    async with await Call.begin(gateway, await caller(gateway), ChatAdapter, talk("alpha", "sim/never-ends")) as call:
+    order = talk("alpha", "sim/never-ends", stream=True)
+    async with await Call.begin(gateway, await caller(gateway), ChatAdapter, order) as call:
         await call.again(row=ModelRow(model="sim/echo"))
         [answered] = await call.finished()
     assert "".join(answered.output) == "alpha"

@@ -150,7 +150,9 @@ async def test_a_stream_that_breaks_is_whole_for_the_client(
     http: httpx.AsyncClient, simulated: Simulator, scene: str, stream: bool
 ) -> None:
     simulated.scene("sim/echo", scene)
-    reply = await ask(http, stream=stream)
+    # A stop that the model cannot be told is watched for in its stream, for whoever wants the answer whole as well.
+    reply = await ask(http, stream=stream, stop="never, said")
+    assert simulated.last().streams > 1
     said = words(reply) if stream else reply.json()["choices"][0]["message"]["content"]
     assert said == "".join(simulated.last().output)
     assert reply.text.count("[DONE]") == stream

@@ -417,6 +417,19 @@ async def test_pages_are_followed_by_their_cursor_and_on_our_own_origin() -> Non
     assert wire.asked[1].url.params["cursor"] == "abc="
 
 
+async def test_a_prediction_of_a_minute_ago_is_found_among_as_many_as_an_account_may_have_created_since() -> None:
+    model, mine = a_model(), {"id": "p1", "status": "processing", "model": "acme/chat", "input": TEXT}
+    page = {
+        "results": [{**mine, "id": "p2", "input": {"prompt": "other"}}] * 100,
+        "next": "https://x.example/?cursor=abc",
+    }
+    pages = [*[httpx.Response(200, json=page)] * 6, httpx.Response(200, json={"results": [mine], "next": None})]
+    async with faking(Wire(*pages)) as upstream:
+        found = await upstream.find_created(model, digest(TEXT), datetime.now(UTC) - timedelta(minutes=1))
+    assert found
+    assert found.id == "p1"
+
+
 # Lost creates
 
 
@@ -498,6 +511,17 @@ async def test_a_create_that_waits_can_be_overtaken_unless_another_waits_for_the
     for made in simulator.predictions():
         await upstream.cancel(made.id)
     assert [one.status for one in await asyncio.gather(first, second)] == ["canceled", "canceled"]
+
+
+async def test_creates_that_wait_take_no_connection_from_others(simulator: Simulator, schemas: Schemas) -> None:
+    config = UpstreamConfig(connections=1, connect_seconds=1)
+    upstream = Upstream(config, [simulator.token], simulator.base_url)
+    model = await schemas.get(ModelRef.parse("sim/never-ends"))
+    waits = asyncio.create_task(upstream.create(model, TEXT, deadline=60, wait=60))
+    await simulator.reached("processing")
+    await upstream.cancel(simulator.last().id)
+    assert (await waits).status == "canceled"
+    await upstream.aclose()
 
 
 async def test_a_model_of_another_name_with_the_same_inputs_is_not_the_lost_one(

@@ -59,6 +59,30 @@ async def test_a_connection_is_used_again_and_by_one_request_at_a_time(pool: Poo
         assert connections == 4
 
 
+async def test_what_is_long_in_coming_keeps_nothing_else_waiting_and_leaves_its_connection_to_it() -> None:
+    pool, connections, over = Pool(1), 0, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            if (await request(reader)).startswith(b"POST"):
+                await over.wait()
+            writer.write(OK)
+
+    async with serving(serve) as url:
+        slow = asyncio.create_task(pool.ask("POST", url, {}, b"{}", AMPLE._replace(slow=True)))
+        async with asyncio.timeout(5):
+            await ask(pool, url)
+            over.set()
+            await slow
+            assert connections == 2
+            for _ in range(3):
+                await ask(pool, url)
+        assert connections == 2
+    await pool.aclose()
+
+
 async def test_a_request_goes_over_the_wire_as_it_should(pool: Pool) -> None:
     heard: list[bytes] = []
 

@@ -52,11 +52,15 @@ async def impatient(simulator: Simulator) -> AsyncIterator[Upstream]:
 
 
 async def run(
-    schemas: Schemas, upstream: Upstream, name: str, inputs: dict[str, Any] | None = None
+    schemas: Schemas,
+    upstream: Upstream,
+    name: str,
+    inputs: dict[str, Any] | None = None,
+    patience: float = 3600,
 ) -> tuple[list[Event], Prediction, Upstream]:
     view, waiting = upstream.counted(), Waiting(upstream.config)
     model = await schemas.get(ModelRef.parse(name))
-    plan = waiting.plan(model)
+    plan = waiting.plan(model, patience)
     made = await view.create(model, inputs or PROMPT, deadline=60, wait=plan.sync_seconds)
     events = await told(waiting, view, made)
     return events, await waiting.finished(view, made), view
@@ -91,6 +95,20 @@ async def test_a_call_takes_so_many_requests(
     assert simulator.leaks() == []
 
 
+@pytest.mark.parametrize(
+    "name", ["sim/echo", "sim/slow", "sim/cold-boot", "sim/community", "sim/fails", "sim/cut-stream"]
+)
+async def test_a_text_that_is_wanted_whole_takes_two(
+    schemas: Schemas, upstream: Upstream, simulator: Simulator, name: str
+) -> None:
+    simulator.switch(metrics_delay=0.0)
+    events, prediction, view = await run(schemas, upstream, name, patience=float("inf"))
+    assert isinstance(events[-1], Done)
+    assert prediction.metrics is not None
+    assert view.requests <= 2
+    assert simulator.last().streams == 0
+
+
 async def test_requests_do_not_grow_with_length(schemas: Schemas, upstream: Upstream, simulator: Simulator) -> None:
     simulator.switch(metrics_delay=0.0)
     simulator.scene("sim/echo", "slow", text="word " * 500, pieces=500, seconds=1.0)
@@ -117,16 +135,22 @@ async def test_what_ended_before_anybody_asked_takes_no_request_more() -> None:
         ("black-forest-labs/flux-schnell", CONFIG.sync_wait_seconds),
     ],
 )
-async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create(
+async def test_only_what_comes_in_one_piece_is_waited_for_in_its_create_where_somebody_listens(
     schemas: Schemas, name: str, seconds: int | None
 ) -> None:
-    plan = Waiting(CONFIG, webhook="https://us.example/webhooks/replicate").plan(
-        await schemas.get(ModelRef.parse(name))
-    )
+    waiting, model = Waiting(CONFIG, webhook="https://us.example/webhooks/replicate"), ModelRef.parse(name)
+    plan = waiting.plan(await schemas.get(model), 3600)
     assert plan.sync_seconds == seconds
-    impatient = Waiting(CONFIG).plan(await schemas.get(ModelRef.parse(name)), patience=9.5)
+    impatient = Waiting(CONFIG).plan(await schemas.get(model), 9.5)
     assert impatient.sync_seconds == (seconds and 9)
     assert plan.webhook == "https://us.example/webhooks/replicate"
+    whole = waiting.plan(await schemas.get(model), float("inf"))
+    assert whole.sync_seconds == CONFIG.sync_wait_seconds
+
+
+async def test_nothing_is_waited_for_longer_than_its_deadline(schemas: Schemas) -> None:
+    model = await schemas.get(ModelRef.parse("sim/picture"))
+    assert Waiting(UpstreamConfig(deadline_seconds=7)).plan(model, float("inf")).sync_seconds == 7
 
 
 @pytest.mark.parametrize("stream_url", [True, False])
@@ -162,7 +186,18 @@ async def test_a_prediction_adopted_in_its_middle_is_told_from_its_beginning(
 
 async def test_a_sync_wait_can_be_turned_off(schemas: Schemas) -> None:
     waiting = Waiting(UpstreamConfig(sync_wait_seconds=0))
-    assert waiting.plan(await schemas.get(ModelRef.parse("sim/picture"))).sync_seconds is None
+    for name in ("sim/picture", "sim/echo"):
+        assert waiting.plan(await schemas.get(ModelRef.parse(name)), float("inf")).sync_seconds is None
+
+
+async def test_what_a_create_told_of_a_text_that_goes_on_is_not_taken_for_all_of_it() -> None:
+    says = [*tokens("Once", " upon", " a", " time"), Said("done", "{}", "1:9")]
+    played = Played(says, later=[{"output": ["Once", " upon", " a"]}])
+    async with playing(played, CONFIG) as upstream:
+        made = replace(played.prediction, status="processing", output=["Once", " upon"])
+        events = await told(Waiting(CONFIG), upstream, made)
+    assert [event.text for event in events if isinstance(event, Output)] == ["Once", " upon", " a", " time"]
+    assert (events[-1], played.gets, played.connections) == (Done(), 1, 1)
 
 
 # How it ends
