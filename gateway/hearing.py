@@ -34,7 +34,7 @@ class Hearing:
         self._speakers, self._seconds, self._first = speakers, seconds, first
         self._first_by = None if first is None else asyncio.get_running_loop().time() + first
         self._deadline = asyncio.get_running_loop().time() + seconds + NEWS_SECONDS
-        self._pumps: list[asyncio.Task[None]] = []
+        self._pumps: list[asyncio.Task[None]] | None = None
         self._heard: deque[list[Event] | Exception | None] = deque()
         self._ahead = 0
         self._reader: asyncio.Future[None] | None = None
@@ -46,7 +46,7 @@ class Hearing:
 
         Ends when every prediction has ended, and goes on where an earlier walk was left. Raises ApiError.
         """
-        if not self._pumps:
+        if self._pumps is None:
             self._pumps = [asyncio.create_task(self._pump(*each)) for each in enumerate(self._speakers)]
         alarm = Alarm(self._wake)
         try:
@@ -60,7 +60,8 @@ class Hearing:
 
     def ignore(self, index: int) -> None:
         """Nothing more is heard of this prediction."""
-        self._pumps[index].cancel()
+        if self._pumps:
+            self._pumps[index].cancel()
 
     def interrupt(self, error: ApiError) -> None:
         """The reader gets this error next."""
@@ -68,7 +69,11 @@ class Hearing:
 
     async def aclose(self) -> None:
         """Nothing is listened to any more."""
-        await ended(*self._pumps)
+        if self._pumps:
+            await ended(*self._pumps)
+            # A cancelled task keeps where it ended, and so this: were it kept as well, both would stay until garbage
+            # is collected.
+            self._pumps = []
 
     async def _pump(self, index: int, speaker: Speaker) -> None:
         try:

@@ -139,6 +139,8 @@ class Connection(asyncio.Protocol):
         self._lose(httpx.RemoteProtocolError("the server hung up") if error is None else httpx.ReadError(str(error)))
         if self._timer:
             self._timer.cancel()
+        # It holds this, and each would keep the other until garbage is collected.
+        del self._parser
         self._gone(self)
 
     def pause_writing(self) -> None:

@@ -1,5 +1,6 @@
 """What a call was made of goes when it is over: nothing waits for the collector of garbage."""
 
+import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -39,4 +40,17 @@ async def test_a_call_leaves_no_garbage(simulator: Simulator, tmp_path: Path) ->
                 stream = await client.chat.completions.create(model="sim/echo", messages=SAID, stream=True)  # type: ignore[call-overload]
                 assert [chunk async for chunk in stream]
             await settled(gateway)
+    assert not found
+
+
+async def test_nor_does_one_whose_client_leaves(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.scene("sim/echo", "slow", seconds=30, times=1)
+    async with opened(simulator, tmp_path) as gateway, client_of(gateway) as client:
+        with uncollected() as found:
+            asking = client.chat.completions.create(model="sim/echo", messages=SAID, stream=True)  # type: ignore[call-overload]
+            asked = asyncio.create_task(asking)
+            await simulator.reached("processing")
+            asked.cancel()
+            await asyncio.wait([asked])
+            assert [line["status"] for line in await settled(gateway)] == ["canceled"]
     assert not found
