@@ -2,24 +2,20 @@
 
 import asyncio
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import msgspec
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.errors import ApiError, InvalidRequest
 from gateway import errors
-from gateway.accounts.keys import VirtualKey
 from gateway.accounts.replies import Intent, Reply
+from gateway.api.asking import Asking, Line, again, asking_of, asks_once
 from gateway.api.attending import Attended
-from gateway.api.credentials import ask_again, key_of
-from gateway.api.headers import headers_of
+from gateway.api.credentials import ask_again
 from gateway.api.identity import request_id
 from gateway.elsewhere import Remote
 from gateway.errors import ELSEWHERE, IntentRunning, InternalError, ReplyNotKept
@@ -32,48 +28,7 @@ ANSWER_SECONDS, AGAIN_SECONDS = 10.0, 0.5
 begun to the next."""
 
 _LONGEST = 255
-_BOUNDARY = re.compile(rb"boundary=\"?([^\";]+)")
 _NOT_OURS_TO_REPLAY = (b"x-ratelimit-", b"retry-after")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The connection to a client."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """One request, read whole; `given_up` tells after how many seconds of silence its client sends it again."""
-
-    headers: Mapping[bytes, bytes]
-    key: VirtualKey
-    body: bytes
-    digest: str
-    attempt: int
-    began: float
-
-    @property
-    def name(self) -> bytes | None:
-        return self.headers.get(b"idempotency-key")
-
-    def patience(self, grace: float, *, answered: bool) -> float:
-        """For how many seconds its client may be back, now that it has left."""
-        if self.key.leave == "drain":
-            return float("inf")
-        if self.name:
-            return grace
-        try:
-            gives_up = float(self.headers.get(b"x-stainless-read-timeout") or self.headers[b"x-stainless-timeout"])
-        except (KeyError, ValueError):
-            return 0.0
-        # An SDK that gives up sends it again after half a second, and twice that each time; a person who left does not.
-        waited = asyncio.get_running_loop().time() - self.began
-        retries = not answered and waited >= 0.9 * gives_up - 0.1
-        return min(8.0, 0.5 * 2 ** min(self.attempt, 8)) + 2 if retries else 0.0
 
 
 class Intended:
@@ -83,39 +38,19 @@ class Intended:
         self.app, self.gateway = app, gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _asks_once(scope)
+        headers = asks_once(scope)
         if not headers:
             await self.app(scope, receive, send)
             return
         read: list[Any] = []
-        asking = await self._asking(scope, headers, receive, read)
+        asking = await asking_of(self.gateway, scope, headers, receive, read)
         if asking is None:
-            await self.app(scope, _again(read, receive), send)
+            await self.app(scope, again(read, receive), send)
             return
         try:
             await (self._named if asking.name else self._retried)(asking, Line(scope, receive, send))
         except ApiError as refused:
             await _refuse(refused, send)
-
-    async def _asking(
-        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, read: list[Any]
-    ) -> Asking | None:
-        """The request; None for one that will be refused, or whose client left in the middle of it."""
-        try:
-            key = await key_of(scope, self.gateway.keys)
-        except ApiError:
-            return None
-        size, most = 0, self.gateway.config.server.max_body_mb * 1024 * 1024
-        while not read or read[-1].get("more_body"):
-            read.append(await receive())
-            size += len(read[-1].get("body", b""))
-            if size > most or read[-1]["type"] != "http.request":
-                return None
-        body = b"".join(each.get("body", b"") for each in read)
-        count = headers.get(b"x-stainless-retry-count", b"0")
-        attempt = int(count) if count.isdigit() and len(count) < 6 else 0
-        began = asyncio.get_running_loop().time()
-        return Asking(headers, key, body, _digest(scope, headers, key, body), attempt, began)
 
     async def _named(self, asking: Asking, line: Line) -> None:
         name = asking.name or b""
@@ -256,23 +191,6 @@ class Intended:
             answer.leave(asking.patience(self.gateway.config.intents.grace_seconds, answered=told))
 
 
-def _asks_once(scope: Scope) -> Mapping[bytes, bytes] | None:
-    """The headers of a request that may be sent again for the same intent."""
-    if scope["type"] != ScopeType.HTTP or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
-        return None
-    headers = headers_of(scope)
-    return headers if b"idempotency-key" in headers or b"x-stainless-retry-count" in headers else None
-
-
-def _digest(scope: Scope, headers: Mapping[bytes, bytes], key: VirtualKey, body: bytes) -> str:
-    """What is asked for, and by whom. The line between a form's parts is drawn anew each time."""
-    kind = headers.get(b"content-type", b"")
-    if drawn := _BOUNDARY.search(kind):
-        kind, body = kind.replace(drawn[1], b""), body.replace(drawn[1], b"")
-    told = (key.id.encode(), scope["path"].encode(), scope["query_string"], kind)
-    return hashlib.sha256(b"\0".join((*told, headers.get(b"x-repligate-dry-run", b""), body))).hexdigest()
-
-
 def _worth_keeping(answer: Answer, gateway: Gateway) -> bool:
     """Whether it is what this intent came to: a success, or a failure that cost something and is not our own stop."""
     if not answer.messages or answer.dropped or answer.messages[-1].get("more_body", True):
@@ -292,16 +210,6 @@ def _marked(message: Message) -> Message:
     if message["type"] != "http.response.start":
         return message
     return {**message, "headers": [*_replayable(message), REPLAYED]}
-
-
-def _again(read: list[Any], receive: Receive) -> Receive:
-    """What was read of the request already, and then the rest."""
-    unread = list(reversed(read))
-
-    async def hear() -> Any:
-        return unread.pop() if unread else await receive()
-
-    return cast(Receive, hear)
 
 
 async def _refuse(error: ApiError, send: Callable[[Any], Any]) -> None:
