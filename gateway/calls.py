@@ -6,14 +6,14 @@ nobody who leaves can cancel.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Generic, Self
 
 import structlog
 
 from adapters.base import Stamp
 from adapters.errors import ApiError, InvalidRequest
-from adapters.wire.replicate import Event, Failure, Prediction
+from adapters.wire.replicate import Prediction
 from gateway import ids
 from gateway.accounting import Account
 from gateway.accounts.limits import Slot
@@ -23,25 +23,24 @@ from gateway.config import ModelRow
 from gateway.entering import Entering, late
 from gateway.errors import ClientLeft, Draining
 from gateway.fallbacks import Standins, away, first_plan, passes
-from gateway.hearing import Hearing
 from gateway.interrupting import Interruptible
 from gateway.leaving import as_error, detached, drained
 from gateway.lending import Loans
 from gateway.parts import Gateway
 from gateway.plans import K, Plan, R, replanned, translated
 from gateway.quoting import expected
-from gateway.runs import Run
-from gateway.together import together
+from gateway.rounds import Round
 
 __all__ = ["AnyCall", "Call", "Caller"]
 
 log = structlog.get_logger()
 
 
-class Call(Generic[R, K]):
+class Call(Round, Generic[R, K]):
     """One client request: its predictions, what they say, and the account of it."""
 
     def __init__(self, gateway: Gateway, caller: Caller, kind: type[K], planned: Plan[R, K], slot: Slot) -> None:
+        super().__init__()
         self.gateway, self.caller, self.kind, self.plan, self.slot = gateway, caller, kind, planned, slot
         self.name = planned.request.model
         self._standins = Standins(gateway.config, caller.key, gateway.config.row(self.name) or planned.row)
@@ -51,11 +50,9 @@ class Call(Generic[R, K]):
         self.upstream = gateway.upstream.counted(caller.share)
         self.error: ApiError | None = None
         self.account = Account(gateway, self.upstream, caller, self.id)
-        self._round: list[Run] = []
         self.loans = Loans(self.upstream)
         self.settled = asyncio.Event()
         self.answered: str | None = None
-        self._hearing: Hearing | None = None
         self._beginning = Interruptible()
         self._abandoned = self._unattended = self.detached = False
 
@@ -179,44 +176,14 @@ class Call(Generic[R, K]):
         self.name = was
         return False
 
-    def batches(self, patience: float | None) -> AsyncGenerator[list[Event]]:
-        """What upstream says, as it comes; see `Hearing.batches`. Raises ApiError."""
-        assert self._hearing
-        return self._hearing.batches(patience)
-
-    @property
-    def likely(self) -> list[Prediction]:
-        """Every prediction as it will end, by all that is known of it so far: its record may yet say otherwise."""
-        return [run.likely for run in self._round]
-
-    async def heard(self) -> None:
-        """Every prediction has said all that it will. One that fails ends those that still run: they cannot make it
-        good."""
-        async for batch in self.batches(None):
-            failed = {event.index for event in batch if isinstance(event, Failure)}
-            for index, run in enumerate(self._round):
-                if failed and index not in failed and run.going:
-                    self.stop(index)
-
-    async def finished(self, *, counted: bool = True) -> list[Prediction]:
-        """Every prediction at its end, once it was heard; measured unless nobody wants it `counted`."""
-        await self.heard()
-        return await together(*(run.end(counted=counted) for run in self._round))
-
-    def stop(self, index: int) -> None:
-        """This prediction has said enough: nothing more is read of it, and it is cancelled if it still runs."""
-        assert self._hearing
-        self._hearing.ignore(index)
-        self._round[index].stop()
-
     def failed(self, error: ApiError) -> None:
         """What the books and the log shall say."""
         self.error = error
 
     def interrupt(self, error: ApiError) -> None:
         """Ends the call from outside: whoever reads it, or waits for it to begin, gets this error next."""
-        if not self._beginning.interrupt(error) and self._hearing:
-            self._hearing.interrupt(error)
+        if not self._beginning.interrupt(error):
+            self._interrupt(error)
 
     async def _start_or_instead(self) -> None:
         try:
@@ -246,22 +213,22 @@ class Call(Generic[R, K]):
 
     async def _create(self) -> None:
         ready = await self.loans.made(self.plan)
-        self._round = await self.account.open(ready, self.name, self.leave)
-        for run in self._round:
+        runs = await self.account.open(ready, self.name, self.leave)
+        for run in runs:
             run.disowned = self.interrupt
         first = self.plan.row.patience_seconds if self._standins else None
-        self._hearing = Hearing(self._round, self.gateway.config.upstream.deadline_seconds, first)
-        await together(*(run.create(self._patience(first)) for run in self._round))
+        patience = self._patience(first, alone=len(runs) == 1)
+        await self._listen(runs, self.gateway.config.upstream.deadline_seconds, first, patience)
 
-    def _patience(self, first: float | None) -> float:
+    def _patience(self, first: float | None, *, alone: bool) -> float:
         """For how many seconds nobody wants to hear anything: without end, where only the whole answer is wanted. One
         who waits for a `first` word wants that, and whoever may leave a prediction to others needs to know its id."""
         if self._unattended:
             return 0
         if self.plan.request.streams:
             return self.gateway.config.server.heartbeat_seconds
-        alone = len(self._round) == 1 and self.plan.prepared.reading.plain
-        wanted_whole = alone and first is None and self.leave != "detach"
+        plain = alone and self.plan.prepared.reading.plain
+        wanted_whole = plain and first is None and self.leave != "detach"
         return float("inf") if wanted_whole else self.gateway.config.upstream.deadline_seconds
 
     async def _settle(self) -> None:
@@ -284,8 +251,7 @@ class Call(Generic[R, K]):
     async def _ended(self, booking: Iterable[Awaitable[None]]) -> None:
         """Nothing is left of the call once this is booked."""
         try:
-            if self._hearing:
-                await self._hearing.aclose()
+            await self._hush()
             for each in booking:
                 await each
         finally:
@@ -312,8 +278,7 @@ class Call(Generic[R, K]):
             log.error("not left alone", call=self.id, exc_info=surprise)
 
     async def _end_round(self, error: ApiError | None) -> None:
-        if self._hearing:
-            await self._hearing.aclose()
+        await self._hush()
         await self.account.close(error)
 
     def _log(self) -> None:
