@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+from cachetools import LRUCache
+
 _MARKS = (0.0, 0.03, 0.13, 0.33, 0.73)
 _HOPE = 20
+_MODELS = 1000
+"""Of so many models it is remembered how far their records lag."""
 
 
 class Lag:
@@ -21,3 +25,14 @@ class Lag:
     def whole(self, mark: float) -> None:
         """A record was whole at this mark. One that was late is no reason to be much later with all others."""
         self._place = min(_MARKS.index(mark), self._place + 1)
+
+
+class Lags:
+    """Those of all models: one whose records come late makes those of no other late."""
+
+    def __init__(self) -> None:
+        self._of: LRUCache[str, Lag] = LRUCache(_MODELS)
+
+    def of(self, model: str) -> Lag:
+        """This model's, from now on if nothing of it is known."""
+        return self._of.setdefault(model, Lag())

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import structlog
-from cachetools import LRUCache
 from msgspec import Struct
 
 from adapters.wire.replicate import Done, Event, Failure, Output, Prediction
@@ -16,7 +15,7 @@ from gateway.config import UpstreamConfig
 from gateway.errors import NotFound, RateLimited, TimedOut, UpstreamFailed, UpstreamUnavailable
 from gateway.upstream.client import Upstream
 from gateway.upstream.delivered import Delivered
-from gateway.upstream.lag import Lag
+from gateway.upstream.lag import Lags
 from gateway.upstream.models import Model
 from gateway.upstream.streams import Cursor, NoStream, read
 from gateway.upstream.webhooks import Bell, Bells
@@ -33,9 +32,6 @@ _AT_ONCE_SECONDS = 1.0
 _FIRST_POLL, _LAST_POLL, _POLL_GROWTH = 0.25, 8.0, 0.15
 _BELL_FACTOR, _TOLD_WITHIN = 4, 1.0
 _FAILED_POLLS = 5
-_MODELS = 1000
-"""Of so many models it is remembered how far their records lag."""
-
 _PASSING = (UpstreamFailed, UpstreamUnavailable, RateLimited)
 """What may be over the next time."""
 
@@ -69,7 +65,7 @@ class Waiting:
         self.config, self.clock, self.chance = config, clock, chance
         self.bells = bells or Bells()
         self.webhook = webhook
-        self._lags: LRUCache[str, Lag] = LRUCache(_MODELS)
+        self._lags = Lags()
 
     def plan(self, model: Model, patience: float) -> Plan:
         """The sync wait pays where the output comes in one piece: nothing is noticed sooner. It ends after `patience`
@@ -120,7 +116,7 @@ class Waiting:
     async def measured(self, upstream: Upstream, known: Prediction) -> Prediction:
         """A prediction whose output seems to be whole, with the rest of its record if that comes within a second, and
         unless it turns out to be still going on."""
-        lag, passed = self._lags.setdefault(known.model, Lag()), 0.0
+        lag, passed = self._lags.of(known.model), 0.0
         try:
             for mark in lag.marks():
                 if mark > passed:
