@@ -112,14 +112,14 @@ class Server(asyncio.Protocol):
             return
         limit = float(prefer.partition(b"=")[2] or 60)
         told = made.complete if made.left <= limit else made.starting
-        self._later(min(limit, made.left), lambda: self._reply(told(self.world.base_url), b"201 Created"))
+        self._when_over(min(limit, made.left), lambda: self._reply(told(self.world.base_url), b"201 Created"))
 
     def _completion(self, asked: dict[str, Any]) -> None:
         made = Prediction("direct", asked["model"].removeprefix("openai/"))
         if asked.get("stream"):
             self._stream(made, _chunk)
         else:
-            self._later(made.left, lambda: self._reply(completion(made.model)))
+            self._when_over(made.left, lambda: self._reply(completion(made.model)))
 
     def _stream(self, made: Prediction, frame: Callable[[Prediction, str, int], bytes], hello: bytes = b"") -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncache-control: no-store\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -138,6 +138,19 @@ class Server(asyncio.Protocol):
                 self.transport.write(_piece(said + frame(made, "", place)) + b"0\r\n\r\n")
                 return
             self.transport.write(_piece(said))
+
+    def _when_over(self, seconds: float, work: Callable[[], None]) -> None:
+        """Not before: uvloop's timers are up to half a millisecond early, and a record is read at once."""
+        until = time.monotonic() + seconds
+
+        def look() -> None:
+            left = until - time.monotonic()
+            if left > 0:
+                self._later(left, look)
+            else:
+                work()
+
+        look()
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

@@ -115,8 +115,9 @@ async def test_pictures_of_which_not_all_are_there_in_time_are_answered_by_the_r
 async def test_how_far_the_records_of_one_model_lag_is_nothing_to_another(
     gateway: Gateway, simulated: Simulator
 ) -> None:
-    simulated.switch(metrics_delay=0.5)
-    await draw(gateway)
+    simulated.switch(metrics_delay=0.1)
+    for _ in range(5):
+        await draw(gateway)
     simulated.switch(metrics_delay=0.0)
     lagging = await draw(gateway)
     other = await draw(gateway, model=PAIR)
