@@ -42,7 +42,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def itself(self) -> Self:
+    def itself(self, *names: object) -> Self:
         """For each event, and that of one stream for all of them."""
         return self
 

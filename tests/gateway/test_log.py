@@ -43,6 +43,13 @@ def test_what_looks_like_a_secret_is_cut(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().err)["reason"] == "sk-*** was sent with r8_***"
 
 
+def test_loggers_may_have_names(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(LogConfig(format="json"))
+    structlog.get_logger("stamina").warning("again")
+    structlog.reset_defaults()
+    assert json.loads(capsys.readouterr().err)["event"] == "again", "a library that sends again says so by its own"
+
+
 def test_a_log_that_nobody_reads_any_more_fails_no_call() -> None:
     program = """
 import os

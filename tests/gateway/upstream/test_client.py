@@ -289,7 +289,7 @@ async def test_a_throttle_that_lasts_too_long_is_the_clients_to_wait_for() -> No
 async def test_reads_and_cancels_are_tried_again(failure: httpx.Response | Exception) -> None:
     for verb in ("get", "cancel"):
         wire = Wire(failure, failure, prediction())
-        async with faking(wire) as upstream:
+        async with faking(wire, config=UpstreamConfig(retry_seconds=10)) as upstream:
             assert (await getattr(upstream, verb)("p1")).id == "p1"
             assert upstream.requests == 3
 
